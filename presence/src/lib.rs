@@ -1,1 +1,30 @@
-//! x
+//! What lbmanager, launcher and service-monitor share: the vocabulary, the
+//! key scheme, etcd as a narrow store, and the plumbing of a well-behaved
+//! daemon.
+//!
+//! Data first, then pure functions, then thin drivers:
+//!
+//! | module | kind | what it is |
+//! | --- | --- | --- |
+//! | [`model`] | pure | load balancers, members, options: the vocabulary |
+//! | [`keys`] | pure | every key of the scheme, parsed and encoded |
+//! | [`store`] | driver | what is needed of etcd, over the real one and in memory |
+//! | [`watch_state`] | pure | when to list, when to resume, when history was replaced |
+//! | [`departure`] | pure | why a key vanished |
+//! | [`mirror`] | task | the store below a prefix as one consistent snapshot |
+//! | [`publisher`] | task | the keys this process wants, kept in the store on one lease |
+//! | [`process`] | plumbing | clock, shutdown, back-off, logging, systemd, exit codes |
+//!
+//! Tasks and channels: [`mirror::run`] owns the sending half of a `watch`
+//! channel of snapshots; [`publisher::run`] takes the wanted keys from one
+//! `watch` channel and reports on another. Both end when the shutdown handed
+//! to them says so, and neither detaches anything.
+
+pub mod departure;
+pub mod keys;
+pub mod mirror;
+pub mod model;
+pub mod process;
+pub mod publisher;
+pub mod store;
+pub mod watch_state;

@@ -1,0 +1,50 @@
+//! The vocabulary: what a load balancer, a member and their options are.
+//!
+//! Identity, configuration and statistics are separate types. Every identity
+//! is canonical by construction: it is parsed at the edge, and two spellings
+//! of one thing cannot both exist.
+
+mod balancer;
+mod member;
+mod options;
+mod revision;
+mod virtual_service;
+
+pub use balancer::{BalancerId, Class, Kind, Region};
+pub use member::{MemberId, MemberKey};
+pub use options::{
+    BalancerOptions, EffectiveOptions, Forward, MemberOptions, OptionsError, Ownership, Parsed,
+};
+pub use revision::{LeaseId, Revision};
+pub use virtual_service::{VirtualService, real_server};
+
+/// A name that is not of the form its place in a key demands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {value:?} is not valid: {allowed}")]
+pub struct InvalidName {
+    /// Which part of the key.
+    pub what: &'static str,
+    /// The value as it was written.
+    pub value: String,
+    /// What would have been right, in words for the person who wrote it.
+    pub allowed: String,
+}
+
+impl InvalidName {
+    pub(crate) fn new(what: &'static str, value: &str, allowed: impl Into<String>) -> Self {
+        Self {
+            what,
+            value: value.to_owned(),
+            allowed: allowed.into(),
+        }
+    }
+
+    /// The value names something, but not by the one spelling that counts.
+    pub(crate) fn spelling(what: &'static str, value: &str, canonical: &str) -> Self {
+        Self::new(
+            what,
+            value,
+            format!("only the canonical spelling names it: write {canonical:?}"),
+        )
+    }
+}

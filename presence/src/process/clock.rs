@@ -1,0 +1,44 @@
+//! Time, handed in wherever it matters, so that a test can hold it still.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+/// Wall-clock time that never jumps while the process lives: the wall clock
+/// as it was at the start, plus the time that has passed since. A clock that
+/// is stepped therefore ends no hold early.
+///
+/// With tokio's clock paused, this one stands still too.
+#[derive(Debug, Clone)]
+pub struct Clock(Arc<Origin>);
+
+#[derive(Debug)]
+struct Origin {
+    wall: Timestamp,
+    started: Instant,
+}
+
+impl Clock {
+    /// The machine's clock.
+    pub fn system() -> Self {
+        Self::starting_at(Timestamp::now())
+    }
+
+    /// A clock that shows this now.
+    pub fn starting_at(wall: Timestamp) -> Self {
+        Self(Arc::new(Origin {
+            wall,
+            started: Instant::now(),
+        }))
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        let passed = SignedDuration::try_from(self.0.started.elapsed());
+        passed
+            .ok()
+            .and_then(|passed| self.0.wall.checked_add(passed).ok())
+            .unwrap_or(Timestamp::MAX)
+    }
+}
