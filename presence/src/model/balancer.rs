@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::virtual_service::VirtualService;
-use super::{InvalidName, MemberId};
+use super::{HostId, InvalidName, MemberId};
 
 /// The kinds of load balancer that the tree can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -121,7 +121,7 @@ impl Region {
         let valid = match kind {
             Kind::Elb | Kind::Elbv2 => is_aws_region(text),
             Kind::Route53 => text == "global" || is_aws_region(text),
-            Kind::Ipvs => is_host_group(text),
+            Kind::Ipvs => HostId::is_valid(text),
         };
         if valid {
             return Ok(Self(text.into()));
@@ -165,13 +165,6 @@ fn is_aws_region(text: &str) -> bool {
         && words
             .iter()
             .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()))
-}
-
-fn is_host_group(text: &str) -> bool {
-    (1..=128).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 /// Which load balancer: its kind, region and canonical name.

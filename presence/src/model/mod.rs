@@ -5,12 +5,14 @@
 //! of one thing cannot both exist.
 
 mod balancer;
+mod host;
 mod member;
 mod options;
 mod revision;
 mod virtual_service;
 
 pub use balancer::{BalancerId, Class, Kind, Region};
+pub use host::HostId;
 pub use member::{MemberId, MemberKey};
 pub use options::{
     BalancerOptions, EffectiveOptions, Forward, MemberOptions, OptionsError, Ownership, Parsed,

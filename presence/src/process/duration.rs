@@ -63,7 +63,6 @@ pub mod option {
     use super::{Duration, Serializer};
 
     /// Writes nothing for `None`.
-    #[expect(clippy::ref_option, reason = "serde's signature")]
     pub fn serialize<S: Serializer>(
         duration: &Option<Duration>,
         serializer: S,

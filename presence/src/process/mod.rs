@@ -1,5 +1,47 @@
 //! Plumbing of a well-behaved daemon, shared by the three binaries.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`args`] | flags that every binary has |
+//! | [`backoff`] | how long to wait before trying again |
+//! | [`cli`] | completions and manual pages |
+//! | [`clock`] | time that tests can hold still |
+//! | [`duration`] | durations as people write them |
+//! | [`etcd_args`] | how etcd is reached: etcdctl's flags and variables |
+//! | [`exit`] | exit codes, and the last words on stderr |
+//! | [`health`] | heartbeats and readiness: one vocabulary for systemd and HTTP |
+//! | [`http`] | `/metrics`, `/healthz`, `/readyz` |
+//! | [`logging`] | one event a line: journal, text or JSON |
+//! | [`metrics`] | the registry, with prefix and build information |
+//! | [`shutdown`] | SIGTERM and SIGINT as one future |
+//! | [`state_file`] | small files that survive a crash whole |
+//! | [`systemd`] | READY, STATUS, WATCHDOG, STOPPING |
 
+pub mod args;
 pub mod backoff;
+pub mod cli;
 pub mod clock;
 pub mod duration;
+pub mod etcd_args;
+mod etcd_config;
+pub mod exit;
+pub mod health;
+pub mod http;
+pub mod logging;
+pub mod metrics;
+pub mod shutdown;
+pub mod state_file;
+pub mod systemd;
+
+/// The commit that this was built from: 12 hexadecimal digits, or `unknown`
+/// where there was no git.
+pub const COMMIT: &str = env!("PRESENCE_COMMIT");
+
+/// What `--version` says, and the `version` of the build information:
+/// the workspace's version and the commit.
+pub const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("PRESENCE_COMMIT"),
+    ")"
+);

@@ -1,0 +1,98 @@
+//! Flags that every binary has.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::exit::Failure;
+use super::http::{Endpoint, ListenError};
+use super::logging::LogFormat;
+use super::state_file::{StateDir, StateError};
+use crate::model::{HostId, InvalidName};
+
+/// Flags of all commands.
+#[derive(Debug, Clone, Args)]
+pub struct CommonArgs {
+    /// The name of this host, the same in lbmanager, launcher and
+    /// service-monitor [default: the host name]
+    #[arg(long, value_name = "NAME", global = true)]
+    host_id: Option<HostId>,
+
+    /// How logs are written; RUST_LOG says which [default level: info]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        global = true
+    )]
+    pub log_format: LogFormat,
+}
+
+/// The host name is not fit for a host ID.
+#[derive(Debug, thiserror::Error)]
+pub enum HostIdError {
+    /// It cannot be read.
+    #[error("cannot read the host name; give --host-id")]
+    Unknown(#[source] nix::Error),
+    /// It does not fit into a key.
+    #[error("the host name cannot be the host ID; give --host-id")]
+    Invalid(#[source] InvalidName),
+}
+
+impl From<HostIdError> for Failure {
+    fn from(error: HostIdError) -> Self {
+        Self::configuration(error)
+    }
+}
+
+impl CommonArgs {
+    /// The host ID that was given, or else the host name.
+    pub fn host_id(&self) -> Result<HostId, HostIdError> {
+        if let Some(host) = &self.host_id {
+            return Ok(host.clone());
+        }
+        let name = nix::unistd::gethostname().map_err(HostIdError::Unknown)?;
+        let name = name.to_string_lossy();
+        name.parse().map_err(HostIdError::Invalid)
+    }
+}
+
+/// Flags of commands that keep running.
+#[derive(Debug, Clone, Args)]
+pub struct DaemonArgs {
+    /// Serve /metrics, /healthz and /readyz at this address; off by default
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// Where to keep what must survive a restart [env: STATE_DIRECTORY]
+    #[arg(long, value_name = "DIRECTORY")]
+    state_dir: Option<PathBuf>,
+}
+
+impl DaemonArgs {
+    /// The address of `--listen`, taken, if it was given.
+    pub async fn listen(&self) -> Result<Option<Endpoint>, ListenError> {
+        match self.listen {
+            Some(address) => Endpoint::bind(address).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The state directory: the flag's, systemd's (`StateDirectory=`), or the
+    /// binary's own default; made where it is missing.
+    pub fn state_dir(&self, default: &Path) -> Result<StateDir, StateError> {
+        let systemd = std::env::var_os("STATE_DIRECTORY");
+        StateDir::open(self.choose(systemd.map(PathBuf::from), default))
+    }
+
+    fn choose(&self, systemd: Option<PathBuf>, default: &Path) -> PathBuf {
+        let flag = self.state_dir.clone();
+        // systemd joins several with colons; the first one is ours.
+        let first = systemd.and_then(|list| std::env::split_paths(&list).next());
+        flag.or(first)
+            .filter(|path| !path.as_os_str().is_empty())
+            .unwrap_or_else(|| default.to_owned())
+    }
+}

@@ -1,0 +1,165 @@
+//! How etcd is reached: the flags and variables of `etcdctl`, except that no
+//! argument holds a password.
+
+use std::convert::Infallible;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::duration;
+use super::etcd_config::{EtcdConfig, Secret};
+use super::exit::Failure;
+
+const USER: &str = "ETCDCTL_USER";
+const PASSWORD: &str = "ETCDCTL_PASSWORD";
+
+/// Flags to flatten into a binary's command.
+// User and password are read from the environment by hand: a user from there
+// may bring a password along, one from an argument may not, and a password
+// has no argument at all.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "etcd, as etcdctl is told")]
+pub struct EtcdArgs {
+    /// Where etcd is: host:port or URLs, comma-separated
+    #[arg(
+        long,
+        env = "ETCDCTL_ENDPOINTS",
+        value_name = "URL,…",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:2379",
+        global = true
+    )]
+    endpoints: Vec<String>,
+
+    /// Certificates (PEM) of those who sign etcd's; the system's by default
+    #[arg(long, env = "ETCDCTL_CACERT", value_name = "FILE", value_parser = path, global = true)]
+    cacert: Option<PathBuf>,
+
+    /// Our certificate (PEM); comes with --key
+    #[arg(long, env = "ETCDCTL_CERT", value_name = "FILE", value_parser = path, global = true)]
+    cert: Option<PathBuf>,
+
+    /// The key of our certificate (PEM); comes with --cert
+    #[arg(long, env = "ETCDCTL_KEY", value_name = "FILE", value_parser = path, global = true)]
+    key: Option<PathBuf>,
+
+    /// Our name, without a password [env: ETCDCTL_USER=NAME or NAME:PASSWORD]
+    #[arg(long, value_name = "NAME", global = true)]
+    user: Option<String>,
+
+    /// Our password is in this file [env for the password: ETCDCTL_PASSWORD]
+    #[arg(long, value_name = "FILE", value_parser = path, global = true)]
+    password_file: Option<PathBuf>,
+
+    /// How long an endpoint may take to answer when it is connected to
+    #[arg(
+        long,
+        env = "ETCDCTL_DIAL_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "2s",
+        value_parser = duration::parse,
+        global = true
+    )]
+    dial_timeout: Duration,
+}
+
+/// A variable that is set to nothing counts as not set, as with `etcdctl`.
+#[expect(clippy::unnecessary_wraps, reason = "clap's signature")]
+fn path(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(PathBuf::from(text))
+}
+
+fn given(path: Option<&PathBuf>) -> Option<PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty()).cloned()
+}
+
+/// Why the flags and variables do not go together.
+#[derive(Debug, thiserror::Error)]
+pub enum EtcdArgsError {
+    /// A password where everybody on the host can read it.
+    #[error(
+        "--user holds a colon: a password in an argument can be read by everybody on this host; \
+         put it into ETCDCTL_PASSWORD or a file for --password-file, and change it"
+    )]
+    PasswordInArgument,
+    /// The password file cannot be read.
+    #[error("cannot read --password-file {}", file.display())]
+    PasswordFile {
+        /// Which file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The password file holds nothing.
+    #[error("--password-file {} is empty; a password in one line is expected", _0.display())]
+    EmptyPasswordFile(PathBuf),
+}
+
+impl From<EtcdArgsError> for Failure {
+    fn from(error: EtcdArgsError) -> Self {
+        match error {
+            EtcdArgsError::PasswordInArgument => Self::usage(error),
+            EtcdArgsError::PasswordFile { .. } | EtcdArgsError::EmptyPasswordFile(_) => {
+                Self::configuration(error)
+            }
+        }
+    }
+}
+
+impl EtcdArgs {
+    /// What to connect with. Certificates, and what has to come in pairs, are
+    /// checked when it is connected.
+    pub fn config(&self) -> Result<EtcdConfig, EtcdArgsError> {
+        self.config_with(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
+    }
+
+    fn config_with(
+        &self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<EtcdConfig, EtcdArgsError> {
+        let (user, beside_user) = self.user(variable(USER))?;
+        let password = match given(self.password_file.as_ref()) {
+            Some(file) => Some(read_password(&file)?),
+            None => variable(PASSWORD).or(beside_user),
+        };
+        Ok(EtcdConfig {
+            endpoints: self.endpoints.clone(),
+            ca: given(self.cacert.as_ref()),
+            cert: given(self.cert.as_ref()),
+            key: given(self.key.as_ref()),
+            user,
+            password: password.map(Secret::from),
+            dial_timeout: self.dial_timeout,
+        })
+    }
+
+    /// The user, and the password that came with it from the environment.
+    fn user(
+        &self,
+        variable: Option<String>,
+    ) -> Result<(Option<String>, Option<String>), EtcdArgsError> {
+        match (&self.user, variable) {
+            (Some(user), _) if user.contains(':') => Err(EtcdArgsError::PasswordInArgument),
+            (Some(user), _) => Ok((Some(user.clone()), None)),
+            (None, Some(both)) => Ok(match both.split_once(':') {
+                Some((user, password)) => (Some(user.to_owned()), Some(password.to_owned())),
+                None => (Some(both), None),
+            }),
+            (None, None) => Ok((None, None)),
+        }
+    }
+}
+
+fn read_password(file: &Path) -> Result<String, EtcdArgsError> {
+    let text = std::fs::read_to_string(file).map_err(|source| EtcdArgsError::PasswordFile {
+        file: file.to_owned(),
+        source,
+    })?;
+    let password = text.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(EtcdArgsError::EmptyPasswordFile(file.to_owned()));
+    }
+    Ok(password.to_owned())
+}

@@ -1,0 +1,115 @@
+//! The end, as one future handed to everybody.
+
+use std::io;
+use std::thread;
+
+use nix::sys::signal::Signal;
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use tokio::sync::watch;
+use tracing::info;
+
+/// What ends the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    NotYet,
+    Signal(Signal),
+    Internal,
+}
+
+/// Whether the process is to end. Clones are told together.
+#[derive(Debug, Clone)]
+pub struct Shutdown(watch::Receiver<End>);
+
+/// Ends what holds the [`Shutdown`] that was made with it. Dropping it does
+/// the same: an end that nobody could trigger any more would never come.
+#[derive(Debug)]
+pub struct Trigger(watch::Sender<End>);
+
+impl Trigger {
+    /// The end has come.
+    pub fn trigger(&self) {
+        self.end(End::Internal);
+    }
+
+    fn end(&self, end: End) {
+        self.0.send_if_modified(|now| {
+            let first = *now == End::NotYet;
+            if first {
+                *now = end;
+            }
+            first
+        });
+    }
+}
+
+impl Drop for Trigger {
+    fn drop(&mut self) {
+        self.trigger();
+    }
+}
+
+impl Shutdown {
+    /// One that is triggered by hand: in tests, and for an end from inside.
+    pub fn manual() -> (Trigger, Self) {
+        let (sender, receiver) = watch::channel(End::NotYet);
+        (Trigger(sender), Self(receiver))
+    }
+
+    /// One that the first SIGTERM or SIGINT triggers. A second one ends the
+    /// process at once, with 128 and the signal's number as exit code.
+    ///
+    /// To be called once, at the start. A thread of its own waits for the
+    /// signals, so that the second one also ends a process that is stuck.
+    pub fn from_signals() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
+        let (terminate, interrupt) = {
+            let _inside = runtime.enter();
+            (
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+            )
+        };
+        let (trigger, shutdown) = Self::manual();
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || runtime.block_on(wait(terminate, interrupt, trigger)))?;
+        Ok(shutdown)
+    }
+
+    /// Ready once it is triggered, and from then on. Cancel-safe.
+    pub async fn triggered(&self) {
+        // An error means that the trigger is gone, and it triggers as it goes.
+        let _ = self.0.clone().wait_for(|end| *end != End::NotYet).await;
+    }
+
+    /// Whether it has been triggered.
+    pub fn is_triggered(&self) -> bool {
+        *self.0.borrow() != End::NotYet
+    }
+
+    /// The signal that triggered it, if one did.
+    pub fn signal(&self) -> Option<Signal> {
+        match *self.0.borrow() {
+            End::Signal(signal) => Some(signal),
+            End::NotYet | End::Internal => None,
+        }
+    }
+}
+
+async fn wait(mut terminate: Stream, mut interrupt: Stream, trigger: Trigger) {
+    let first = next(&mut terminate, &mut interrupt).await;
+    info!("{first}: shutting down; a second signal ends the process at once");
+    trigger.end(End::Signal(first));
+    let second = next(&mut terminate, &mut interrupt).await;
+    std::process::exit(128 + second as i32);
+}
+
+async fn next(terminate: &mut Stream, interrupt: &mut Stream) -> Signal {
+    // Both arms are cancel-safe: a signal that arrived is kept by its stream.
+    tokio::select! {
+        _ = terminate.recv() => Signal::SIGTERM,
+        _ = interrupt.recv() => Signal::SIGINT,
+    }
+}

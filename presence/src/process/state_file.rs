@@ -1,0 +1,178 @@
+//! Small JSON files in the state directory, which survive a crash whole.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::marker::PhantomData;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tracing::error;
+
+use super::exit::Failure;
+
+/// Why something in the state directory could not be had or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The directory cannot be made or written.
+    #[error(
+        "the state directory {} cannot be used; it must be writable for this user \
+         (--state-dir, or StateDirectory= of the unit)", directory.display()
+    )]
+    Directory {
+        /// Which directory.
+        directory: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file cannot be read or written.
+    #[error("cannot {doing} the state file {}", file.display())]
+    File {
+        /// What was being done: a verb.
+        doing: &'static str,
+        /// Which file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file was read, but it is not what was written there. See
+    /// [`StateFile::set_aside`].
+    #[error("the state file {} is damaged at line {line}", file.display())]
+    Corrupt {
+        /// Which file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        source: serde_json::Error,
+    },
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        Self::configuration(error)
+    }
+}
+
+/// A directory that this process may write.
+#[derive(Debug, Clone)]
+pub struct StateDir(PathBuf);
+
+impl StateDir {
+    /// Makes it (mode 0700, parents included) where it is missing, and tries
+    /// whether it can be written, so that this is said at the start.
+    pub fn open(directory: impl Into<PathBuf>) -> Result<Self, StateError> {
+        let directory = directory.into();
+        let usable = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
+            .and_then(|()| write_new(&directory.join(".writable"), b""))
+            .and_then(|()| fs::remove_file(directory.join(".writable")));
+        match usable {
+            Ok(()) => Ok(Self(directory)),
+            Err(source) => Err(StateError::Directory { directory, source }),
+        }
+    }
+
+    /// A file in it. Each name must be asked for once only: whoever holds the
+    /// file is the one who writes it.
+    pub fn file<T>(&self, name: &str) -> StateFile<T> {
+        StateFile {
+            directory: self.0.clone(),
+            path: self.0.join(name),
+            content: PhantomData,
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+/// A file with one value as JSON. All calls block on the disk.
+#[derive(Debug)]
+pub struct StateFile<T> {
+    directory: PathBuf,
+    path: PathBuf,
+    content: PhantomData<fn(T) -> T>,
+}
+
+impl<T: Serialize + DeserializeOwned> StateFile<T> {
+    /// What was written last; `None` if nothing ever was.
+    pub fn read(&self) -> Result<Option<T>, StateError> {
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.failed("read", error)),
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|source| StateError::Corrupt {
+                file: self.path.clone(),
+                line: source.line(),
+                source,
+            })
+    }
+
+    /// Writes the value. Once this returns it survives a crash of the
+    /// machine; until then the one before does.
+    pub fn write(&mut self, value: &T) -> Result<(), StateError> {
+        let bytes =
+            serde_json::to_vec_pretty(value).map_err(|error| self.failed("write", error.into()))?;
+        let temporary = self.with_suffix("tmp");
+        write_new(&temporary, &bytes)
+            .and_then(|()| fs::rename(&temporary, &self.path))
+            .and_then(|()| File::open(&self.directory)?.sync_all())
+            .map_err(|error| self.failed("write", error))
+    }
+
+    /// Moves a damaged file out of the way, for somebody to look at, and says
+    /// so in the log. Gives its new name; an older one of that name is lost.
+    pub fn set_aside(&mut self) -> Result<PathBuf, StateError> {
+        let aside = self.with_suffix("corrupt");
+        fs::rename(&self.path, &aside)
+            .and_then(|()| File::open(&self.directory)?.sync_all())
+            .map_err(|error| self.failed("set aside", error))?;
+        error!(
+            "the state file {} is damaged; it is kept as {}, and what it said is forgotten",
+            self.path.display(),
+            aside.display()
+        );
+        Ok(aside)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn with_suffix(&self, suffix: &str) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(".");
+        path.push(suffix);
+        path.into()
+    }
+
+    fn failed(&self, doing: &'static str, source: io::Error) -> StateError {
+        StateError::File {
+            doing,
+            file: self.path.clone(),
+            source,
+        }
+    }
+}
+
+/// Writes a file for nobody else to read, down to the disk.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
