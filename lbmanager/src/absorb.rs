@@ -84,8 +84,7 @@ fn note_listed(record: &mut Record, desired: &Desired, now: Timestamp) {
     for (member, wanted) in &desired.members {
         let known = record.members.entry(member.clone()).or_default();
         known.mod_revision = Some(wanted.mod_revision);
-        known.options = (wanted.options != MemberOptions::default())
-            .then(|| json(&wanted.options));
+        known.options = (wanted.options != MemberOptions::default()).then(|| json(&wanted.options));
         match wanted.place {
             Place::In => {
                 let kept = matches!(

@@ -68,7 +68,10 @@ pub fn desired(
     let mut elsewhere = BTreeMap::new();
     for ((listed_in, member), listed) in &tree.members {
         if Some(*listed_in) == class {
-            members.insert(member.clone(), wanted(member, listed, before, &mut problems));
+            members.insert(
+                member.clone(),
+                wanted(member, listed, before, &mut problems),
+            );
         } else {
             elsewhere.insert(member.clone(), *listed_in);
         }
@@ -170,18 +173,16 @@ fn wanted(
     }
     let (options, readable) = match listed.options() {
         Ok(options) => (options, true),
-        Err(error) => match last_good(member, before) {
-            Some(options) => {
-                problems.push(format!(
-                    "{member}: {error}; its last good options stay in force"
-                ));
-                (options, true)
-            }
-            None => {
-                problems.push(format!("{member}: {error}; it waits until they can be read"));
-                (MemberOptions::default(), false)
-            }
-        },
+        Err(error) => {
+            let last = last_good(member, before);
+            let then = if last.is_some() {
+                "its last good options stay in force"
+            } else {
+                "it waits until they can be read"
+            };
+            problems.push(format!("{member}: {error}; {then}"));
+            (last.clone().unwrap_or_default(), last.is_some())
+        }
     };
     let place = match (readable, options.drain) {
         (false, _) => Place::Wait,

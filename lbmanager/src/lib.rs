@@ -1,6 +1,7 @@
 //! Keeps load balancers as a tree of keys in etcd says.
 
 pub mod absorb;
+pub mod backend;
 pub mod desired;
 pub mod observed;
 pub mod plan;

@@ -243,7 +243,13 @@ pub enum Action {
 
 impl Record {
     /// Notes a change, and forgets the oldest.
-    pub fn changed(&mut self, at: Timestamp, action: Action, who: &[MemberId], why: Option<Reason>) {
+    pub fn changed(
+        &mut self,
+        at: Timestamp,
+        action: Action,
+        who: &[MemberId],
+        why: Option<Reason>,
+    ) {
         self.changes.push(ChangeRecord {
             at,
             action,

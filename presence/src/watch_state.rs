@@ -100,9 +100,9 @@ impl WatchState {
     /// a lower revision means nothing; another cluster does.
     pub fn watched(&mut self, message: Header) -> Result<(), Replaced> {
         let lagging = Header {
-            revision: self.seen.map_or(message.revision, |seen| {
-                seen.revision.max(message.revision)
-            }),
+            revision: self
+                .seen
+                .map_or(message.revision, |seen| seen.revision.max(message.revision)),
             ..message
         };
         self.consistent(lagging)

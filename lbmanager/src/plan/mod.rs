@@ -73,7 +73,9 @@ pub fn plan(desired: &Desired, observed: &Observed, record: Record, context: &Co
     let register = to_register(&record, desired, observed, context);
     let mut verdicts = removal::judge(&mut record, desired, observed, context);
     last::spare_last(&mut verdicts, &record, &register, observed, context);
-    record.left.extend(verdicts.budgeted.iter().map(|_| context.now));
+    record
+        .left
+        .extend(verdicts.budgeted.iter().map(|_| context.now));
     record.withheld = verdicts.withheld;
     if context.frozen.is_none() {
         note::forget(&mut record, desired, observed, &register);
@@ -132,12 +134,7 @@ fn is_waiting(
 }
 
 /// Registered not long ago, and not in service yet.
-fn is_coming(
-    member: &MemberId,
-    record: &Record,
-    observed: &Observed,
-    context: &Context,
-) -> bool {
+fn is_coming(member: &MemberId, record: &Record, observed: &Observed, context: &Context) -> bool {
     observed.registered(member)
         && !observed.serves(member)
         && deadline(member, record, observed).is_some_and(|at| at > context.now)
@@ -190,11 +187,6 @@ impl Record {
 }
 
 impl Desired {
-    fn may_serve(&self, member: &MemberId) -> bool {
-        let wanted = self.members.get(member);
-        wanted.is_some_and(|wanted| wanted.place == Place::In)
-    }
-
     fn is_single(&self) -> bool {
         self.class == Some(Class::Single)
     }

@@ -33,12 +33,7 @@ pub(super) fn assume(observed: &Observed, record: &Record, now: Timestamp) -> Ob
     assumed
 }
 
-pub(super) fn note(
-    record: &mut Record,
-    desired: &Desired,
-    observed: &Observed,
-    context: &Context,
-) {
+pub(super) fn note(record: &mut Record, desired: &Desired, observed: &Observed, context: &Context) {
     record
         .left
         .retain(|left| after(*left, removal::WINDOW) > context.now);

@@ -13,7 +13,7 @@ use crate::record::{Reason, Record, Removal, Role};
 
 /// The time within which at most a share of those whose lease ended may
 /// leave.
-pub const WINDOW: Duration = Duration::from_secs(60);
+pub const WINDOW: Duration = Duration::from_mins(1);
 
 /// How members that leave for a reason are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,7 +201,10 @@ fn judge_strangers(
         .partition(|member| contact.found.contains(member));
     let serving = observed.serving().len();
     for (group, of) in [(found, contact.serving), (drifted, serving)] {
-        let count = group.iter().filter(|member| observed.serves(member)).count();
+        let count = group
+            .iter()
+            .filter(|member| observed.serves(member))
+            .count();
         let most = 2 * count > of;
         for member in group {
             let reason = Reason::Stranger;

@@ -70,11 +70,7 @@ async fn replay_from<S: Store, V: View>(
 }
 
 /// The listing at that revision, or at the oldest that there still is.
-async fn oldest<S: Store>(
-    store: &S,
-    prefix: &str,
-    after: Revision,
-) -> Result<Listing, StoreError> {
+async fn oldest<S: Store>(store: &S, prefix: &str, after: Revision) -> Result<Listing, StoreError> {
     match store.list(prefix, Some(after)).await {
         Err(StoreError::Compacted) => {}
         other => return other,
