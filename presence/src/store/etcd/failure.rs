@@ -140,7 +140,7 @@ pub(super) fn asks_for_no_user(error: &Error) -> bool {
 
 type Cause<'a> = &'a (dyn std::error::Error + 'static);
 
-fn causes<'a>(first: Option<Cause<'a>>) -> impl Iterator<Item = Cause<'a>> {
+fn causes(first: Option<Cause<'_>>) -> impl Iterator<Item = Cause<'_>> {
     std::iter::successors(first, |&cause| cause.source())
 }
 
