@@ -44,7 +44,7 @@ pub async fn takes_all_its_keys_along_in_one_revision(rig: &impl Rig) {
 
 pub async fn revokes_once_and_again(rig: &impl Rig) {
     let store = rig.store();
-    let lease = store.grant(Duration::from_secs(60)).await.unwrap();
+    let lease = store.grant(Duration::from_mins(1)).await.unwrap();
     let at = put_on(store, &["/l/1", "/l/2"], lease).await;
     store.revoke(lease).await.unwrap();
     store.revoke(lease).await.unwrap();
@@ -56,7 +56,7 @@ pub async fn revokes_once_and_again(rig: &impl Rig) {
 
 pub async fn refuses_a_write_on_a_lease_that_is_gone(rig: &impl Rig) {
     let store = rig.store();
-    let lease = store.grant(Duration::from_secs(60)).await.unwrap();
+    let lease = store.grant(Duration::from_mins(1)).await.unwrap();
     store.revoke(lease).await.unwrap();
     let put = Transaction::put("/l/1", "").and_put("/l/2", "", Some(lease));
     let refused = store.commit(put).await.unwrap_err();

@@ -1,5 +1,7 @@
 //! What every store promises, tried on etcd itself and on the one in memory.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
 mod leases;
 mod listing;
 mod transactions;

@@ -32,7 +32,7 @@ pub async fn writes_all_or_nothing(rig: &impl Rig) {
 
 pub async fn holds_each_condition(rig: &impl Rig) {
     let store = rig.store();
-    let lease = store.grant(Duration::from_secs(60)).await.unwrap();
+    let lease = store.grant(Duration::from_mins(1)).await.unwrap();
     let on_lease = Transaction::default().and_put("/a", "1", Some(lease));
     let created = store
         .commit(on_lease.clone())

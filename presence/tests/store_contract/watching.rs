@@ -62,7 +62,7 @@ pub async fn tells_one_transaction_in_one_message(rig: &impl Rig) {
 
 pub async fn tells_the_previous_value_and_its_lease(rig: &impl Rig) {
     let store = rig.store();
-    let lease = store.grant(Duration::from_secs(60)).await.unwrap();
+    let lease = store.grant(Duration::from_mins(1)).await.unwrap();
     let put = Transaction::default().and_put("/w/1", "a", Some(lease));
     let written = store.commit(put).await.unwrap().header.revision;
     let mut watch = store.watch("/w/", written).await.unwrap();
