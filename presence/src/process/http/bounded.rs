@@ -16,7 +16,7 @@ use tokio::time::{Sleep, sleep};
 pub(super) const CONNECTIONS: usize = 32;
 /// How long a connection lives, so that those who say nothing do not keep
 /// the others out. Longer than a scrape takes.
-pub(super) const LIFETIME: Duration = Duration::from_secs(60);
+pub(super) const LIFETIME: Duration = Duration::from_mins(1);
 
 /// A listener with a bound on connections, and on how long each one lives.
 pub(super) struct Bounded {

@@ -122,7 +122,7 @@ mod tests {
             assert!(outbox.news(&words, false, now).is_empty());
         }
         words.extensions = 3;
-        words.extension = Duration::from_secs(36_000);
+        words.extension = Duration::from_hours(10);
         let longest = format!("EXTEND_TIMEOUT_USEC={}", u32::MAX);
         assert_eq!(outbox.news(&words, false, now), [longest]);
     }
