@@ -143,7 +143,7 @@ fn the_life_of_a_service_is_told_to_systemd() {
     systemd
         .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
-    let hears = || {
+    let next = || {
         let mut buffer = [0; 256];
         let length = systemd.recv(&mut buffer).expect("nothing was sent");
         String::from_utf8(buffer[..length].to_vec()).unwrap()
@@ -156,14 +156,14 @@ fn the_life_of_a_service_is_told_to_systemd() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut heard = [hears(), hears(), hears()];
+        let mut heard = [next(), next(), next()];
         heard.sort();
         assert_eq!(
             heard,
             ["READY=1", &format!("STATUS=start {start}"), "WATCHDOG=1"]
         );
         signal(&child, Signal::SIGTERM);
-        assert_eq!(hears(), "STOPPING=1");
+        assert_eq!(next(), "STOPPING=1");
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }
 }
