@@ -1,1 +1,9 @@
-//! x
+//! Keeps load balancers as a tree of keys in etcd says.
+
+pub mod absorb;
+pub mod backend;
+pub mod desired;
+pub mod observed;
+pub mod plan;
+pub mod record;
+pub mod tree;

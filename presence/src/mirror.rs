@@ -1,1 +1,348 @@
-//! Being written.
+//! The store below a prefix as one consistent snapshot, always complete.
+//!
+//! One task, [`run`], which owns the sending half of a `watch` channel. The
+//! channel holds `None` until everything has been read once, and from then on
+//! the newest snapshot: nobody ever sees half of one.
+
+mod boot;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use crate::departure::{self, Step};
+use crate::model::{LeaseId, Revision};
+use crate::process::backoff::Backoff;
+use crate::process::shutdown::Shutdown;
+use crate::store::{Entry, Event, Header, Store, StoreError, Watch, WatchMessage};
+use crate::watch_state::{Next, Replaced, WatchState};
+
+/// What a mirror keeps of the keys below its prefix.
+pub trait View: Clone + Send + Sync + 'static {
+    /// A key that exists.
+    fn list(&mut self, key: &str, entry: &Entry);
+
+    /// What one revision changed.
+    fn apply(&mut self, step: Step);
+
+    /// This view was read anew at that revision and takes the place of
+    /// `before`: whatever is missing vanished while nobody looked.
+    fn succeed(&mut self, before: &Self, at: Revision);
+}
+
+/// Everything below the prefix at one revision.
+#[derive(Debug, Clone)]
+pub struct Snapshot<V> {
+    /// The cluster, and the revision up to which the view is complete.
+    pub header: Header,
+    /// How often the history was replaced while this mirror ran. State, so
+    /// that nobody who looks late misses it.
+    pub replacements: u32,
+    /// Why, the last time.
+    pub replaced: Option<Replaced>,
+    /// How often the watch had to be opened anew.
+    pub reconnects: u32,
+    /// What was kept of the keys.
+    pub view: V,
+}
+
+/// How a mirror gets on with the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Connection {
+    /// Nothing was read yet.
+    Starting,
+    /// The snapshot is as new as the store.
+    Following,
+    /// The store does not answer, and the snapshot grows old.
+    Lost(StoreError),
+}
+
+/// What a mirror runs on.
+pub struct Mirror<S, V, F> {
+    /// The store.
+    pub store: S,
+    /// What is mirrored; ends in `/`.
+    pub prefix: String,
+    /// The view to start from.
+    pub empty: V,
+    /// Asked once, with the first view: from which revision on the causes of
+    /// departures are wanted. `None`: from now on.
+    pub replay: F,
+    /// Where snapshots go.
+    pub snapshots: watch::Sender<Option<Arc<Snapshot<V>>>>,
+    /// Where the state of the connection goes.
+    pub connection: watch::Sender<Connection>,
+}
+
+/// How often a consistent read checks that the history is still the same. A
+/// watch from a revision that does not exist yet says nothing for ever.
+const CHECK: Duration = Duration::from_secs(5);
+
+impl<S, V, F> Mirror<S, V, F>
+where
+    S: Store,
+    V: View,
+    F: FnOnce(&V) -> Option<Revision> + Send,
+{
+    /// Mirrors until shutdown. Each error of the store is logged and met with
+    /// a back-off; none ends the task.
+    pub async fn run(self, shutdown: Shutdown) {
+        let mut following = Following {
+            store: self.store,
+            prefix: self.prefix,
+            empty: self.empty,
+            state: WatchState::default(),
+            snapshots: self.snapshots,
+            connection: self.connection,
+            backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.triggered() => {}
+            () = following.forever(self.replay) => {}
+        }
+    }
+}
+
+struct Following<S, V> {
+    store: S,
+    prefix: String,
+    empty: V,
+    state: WatchState,
+    snapshots: watch::Sender<Option<Arc<Snapshot<V>>>>,
+    connection: watch::Sender<Connection>,
+    backoff: Backoff,
+}
+
+impl<S: Store, V: View> Following<S, V> {
+    async fn forever<F: FnOnce(&V) -> Option<Revision>>(&mut self, replay: F) {
+        let mut replay = Some(replay);
+        loop {
+            let result = match self.state.next() {
+                Next::List if self.current().is_none() => self.boot(&mut replay).await,
+                Next::List => self.reload().await,
+                Next::Watch { after } => self.follow(after).await,
+            };
+            if let Err(error) = result {
+                self.wait(error).await;
+            }
+        }
+    }
+
+    fn current(&self) -> Option<Arc<Snapshot<V>>> {
+        self.snapshots.borrow().clone()
+    }
+
+    /// The first view is only shown once it knows why members that somebody
+    /// remembers are gone.
+    async fn boot<F: FnOnce(&V) -> Option<Revision>>(
+        &mut self,
+        replay: &mut Option<F>,
+    ) -> Result<(), StoreError> {
+        let listing = self.store.list(&self.prefix, None).await?;
+        let view = listed(&self.empty, &listing.entries);
+        let after = replay.take().and_then(|replay| replay(&view));
+        let after = after.filter(|after| *after < listing.header.revision);
+        let header = listing.header;
+        let replayed = match after {
+            None => None,
+            Some(after) => {
+                boot::replay(&self.store, &self.prefix, &self.empty, listing, after).await
+            }
+        };
+        let (view, applied) = replayed.unwrap_or((view, header.revision));
+        // Nothing was seen before the first listing that it could contradict.
+        let _ = self.state.listed(Header {
+            revision: applied,
+            ..header
+        });
+        self.publish(Snapshot {
+            header,
+            replacements: 0,
+            replaced: None,
+            reconnects: 0,
+            view,
+        });
+        Ok(())
+    }
+
+    async fn reload(&mut self) -> Result<(), StoreError> {
+        let listing = self.store.list(&self.prefix, None).await?;
+        let mut view = listed(&self.empty, &listing.entries);
+        let verdict = self.state.listed(listing.header);
+        if let Some(before) = self.current() {
+            view.succeed(&before.view, listing.header.revision);
+            let mut next = Snapshot {
+                header: listing.header,
+                view,
+                replacements: before.replacements,
+                replaced: before.replaced.clone(),
+                reconnects: before.reconnects + 1,
+            };
+            next.note(verdict);
+            self.publish(next);
+        }
+        Ok(())
+    }
+
+    /// Watches until something goes wrong.
+    async fn follow(&mut self, after: Revision) -> Result<(), StoreError> {
+        let mut watch = self.store.watch(&self.prefix, after).await?;
+        self.check().await?;
+        if self.state.next() == Next::List {
+            return Ok(());
+        }
+        self.connected();
+        let mut check = interval_at(Instant::now() + CHECK, CHECK);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                // Cancel-safe by contract of the trait.
+                message = watch.next() => match message? {
+                    WatchMessage::Events { header, events } => {
+                        self.judge(|state| state.watched(header));
+                        self.absorb(header, events).await;
+                    }
+                    WatchMessage::Progress(header) => self.judge(|state| state.watched(header)),
+                    WatchMessage::Compacted(revision) => {
+                        tracing::warn!(
+                            prefix = self.prefix, %after, compacted = %revision,
+                            "etcd compacted history that was not read yet; reading everything again"
+                        );
+                        self.state.compacted();
+                    }
+                },
+                // Cancel-safe: a tick that is dropped stays due.
+                _ = check.tick() => self.check().await?,
+            }
+            if self.state.next() == Next::List {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn check(&mut self) -> Result<(), StoreError> {
+        let answer = self.store.get(&self.prefix).await?;
+        self.judge(|state| state.consistent(answer.header));
+        Ok(())
+    }
+
+    /// Notes a replaced history; that the state then wants a new listing is
+    /// seen by whoever asks it.
+    fn judge(&mut self, verdict: impl FnOnce(&mut WatchState) -> Result<(), Replaced>) {
+        let Err(replaced) = verdict(&mut self.state) else {
+            return;
+        };
+        tracing::error!(
+            prefix = self.prefix,
+            %replaced,
+            "the history of etcd was replaced; reading everything again"
+        );
+        if let Some(before) = self.current() {
+            let mut next = (*before).clone();
+            next.note(Err(replaced));
+            self.publish(next);
+        }
+    }
+
+    async fn absorb(&mut self, header: Header, events: Vec<Event>) {
+        // A watch that was opened anew may tell again what is known.
+        let Next::Watch { after } = self.state.next() else {
+            return;
+        };
+        let events: Vec<Event> = events
+            .into_iter()
+            .filter(|event| event.revision() > after)
+            .collect();
+        let (Some(last), Some(current)) = (events.last().map(Event::revision), self.current())
+        else {
+            return;
+        };
+        let leases = ask_leases(&self.store, &events).await;
+        let mut next = (*current).clone();
+        drop(current);
+        for step in departure::explain(events, &leases) {
+            next.view.apply(step);
+        }
+        next.header = Header {
+            cluster: header.cluster,
+            revision: next.header.revision.max(last),
+        };
+        self.state.applied(last);
+        self.publish(next);
+    }
+
+    fn publish(&mut self, snapshot: Snapshot<V>) {
+        self.connected();
+        self.snapshots.send_replace(Some(Arc::new(snapshot)));
+    }
+
+    fn connected(&mut self) {
+        self.backoff.succeeded();
+        self.connection.send_if_modified(|connection| {
+            let lost = *connection != Connection::Following;
+            *connection = Connection::Following;
+            lost
+        });
+    }
+
+    async fn wait(&mut self, error: StoreError) {
+        let wait = self.backoff.failed();
+        tracing::warn!(
+            prefix = self.prefix,
+            %error,
+            again_in = %humantime::format_duration(Duration::from_millis(
+                u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+            )),
+            "etcd cannot be followed; what was read last stays in force"
+        );
+        self.connection.send_replace(Connection::Lost(error));
+        if let Some(before) = self.current() {
+            let mut next = (*before).clone();
+            next.reconnects += 1;
+            self.snapshots.send_replace(Some(Arc::new(next)));
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+impl<V> Snapshot<V> {
+    fn note(&mut self, verdict: Result<(), Replaced>) {
+        if let Err(replaced) = verdict {
+            self.replacements += 1;
+            self.replaced = Some(replaced);
+        }
+    }
+}
+
+fn listed<V: View>(empty: &V, entries: &[(String, Entry)]) -> V {
+    let mut view = empty.clone();
+    for (key, entry) in entries {
+        view.list(key, entry);
+    }
+    view
+}
+
+/// Asks what became of the leases that vanished keys were on. What cannot be
+/// answered within a few seconds stays unknown, which is the careful answer.
+async fn ask_leases<S: Store>(store: &S, events: &[Event]) -> BTreeMap<LeaseId, bool> {
+    let mut answers = BTreeMap::new();
+    let deadline = Duration::from_secs(5);
+    let asking = async {
+        for lease in departure::leases(events) {
+            match store.lease_exists(lease).await {
+                Ok(exists) => {
+                    answers.insert(lease, exists);
+                }
+                Err(error) => tracing::warn!(%lease, %error, "a lease could not be asked about"),
+            }
+        }
+    };
+    // What was answered before the deadline counts.
+    let _ = timeout(deadline, asking).await;
+    answers
+}

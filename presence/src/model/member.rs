@@ -2,14 +2,17 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::virtual_service::real_server;
 use super::{BalancerId, Class, InvalidName, Kind};
 
 /// A member of a load balancer by its canonical name: an EC2 instance, an
 /// address, or an address with a port, as the kind of load balancer has it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+///
+/// Deserialized it is what a manager once wrote, and only ever compared with
+/// members that were parsed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MemberId(Arc<str>);
 

@@ -17,6 +17,11 @@ pub use types::{
 
 use crate::model::{LeaseId, Revision};
 
+/// How a key that is not UTF-8 is shown.
+fn escaped(key: &[u8]) -> String {
+    key.escape_ascii().to_string()
+}
+
 /// A store of keys with revisions, transactions, watches and leases.
 ///
 /// Cheap to clone; clones share the connection. Every call ends by itself

@@ -1,0 +1,142 @@
+//! Carries what the tree says over into the record: who is listed, and why
+//! those who are not any more are to leave. Pure.
+//!
+//! The mirror shows departures as state and may forget old ones; the record
+//! keeps each until its member is gone, over restarts too.
+
+use jiff::Timestamp;
+use presence::model::{MemberId, MemberOptions, Revision};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::desired::{Desired, Place};
+use crate::record::{MemberRecord, Reason, Record, Removal, Role};
+use crate::tree::{BalancerTree, Departure};
+
+/// The record to start from: a purge since it was written ends all that it
+/// knew.
+pub fn since_purge(before: Record, tree: &BalancerTree) -> Record {
+    match tree.purged {
+        Some(purged) if purged > before.revision => Record {
+            changes: before.changes,
+            ..Record::default()
+        },
+        _ => before,
+    }
+}
+
+/// The record with the tree's news in it.
+pub fn absorb(before: Record, tree: &BalancerTree, desired: &Desired, now: Timestamp) -> Record {
+    let mut record = before;
+    // Before first contact nobody was known who could have departed.
+    let seen = if record.is_new() {
+        tree.revision
+    } else {
+        record.revision
+    };
+    note_departed(&mut record, tree, desired, seen, now);
+    note_listed(&mut record, desired, now);
+    record.revision = seen.max(tree.revision);
+    record.class = desired.class;
+    if desired.blocked.is_none() || record.options.is_some() {
+        record.options = Some(json(&desired.written_options));
+    }
+    record.problems.clone_from(&desired.problems);
+    record.problems.extend(desired.blocked.clone());
+    record
+}
+
+fn note_departed(
+    record: &mut Record,
+    tree: &BalancerTree,
+    desired: &Desired,
+    seen: Revision,
+    now: Timestamp,
+) {
+    let listed = |member: &MemberId| {
+        desired.members.contains_key(member) || desired.elsewhere.contains_key(member)
+    };
+    let mut news: Vec<(&MemberId, Departure)> = tree
+        .departures
+        .iter()
+        .filter(|((_, member), why)| why.revision > seen && !listed(member))
+        .map(|((_, member), why)| (member, *why))
+        .collect();
+    news.sort_by_key(|(_, why)| why.revision);
+    for (member, why) in news {
+        let known = record.members.entry(member.clone()).or_default();
+        known.leaves(Reason::from(why.cause), now);
+    }
+    for (member, known) in &mut record.members {
+        if desired.members.contains_key(member) || known.mod_revision.is_none() {
+            continue;
+        }
+        if desired.elsewhere.contains_key(member) {
+            known.mod_revision = None;
+            known.removal = None;
+        } else {
+            known.leaves(Reason::Unknown, now);
+        }
+    }
+}
+
+fn note_listed(record: &mut Record, desired: &Desired, now: Timestamp) {
+    for (member, wanted) in &desired.members {
+        let known = record.members.entry(member.clone()).or_default();
+        known.mod_revision = Some(wanted.mod_revision);
+        known.options = (wanted.options != MemberOptions::default()).then(|| json(&wanted.options));
+        match wanted.place {
+            Place::In => {
+                let kept = matches!(
+                    known.removal,
+                    Some(Removal {
+                        reason: Reason::Switched | Reason::FailedToServe,
+                        ..
+                    })
+                );
+                if !kept {
+                    known.removal = None;
+                }
+            }
+            Place::Out(reason) => {
+                known.wanted = Role::Out;
+                known.is_to_leave(reason, now);
+            }
+            Place::Wait => {
+                known.wanted = Role::Wait;
+                known.removal = None;
+            }
+        }
+    }
+}
+
+fn json(options: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(options) {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+}
+
+impl Record {
+    /// Whether nothing was ever written into it.
+    pub fn is_new(&self) -> bool {
+        self.revision == Revision::default()
+    }
+}
+
+impl MemberRecord {
+    /// Its key is gone.
+    fn leaves(&mut self, reason: Reason, now: Timestamp) {
+        self.mod_revision = None;
+        self.wanted = Role::Out;
+        self.options = None;
+        self.is_to_leave(reason, now);
+    }
+
+    /// It is to leave for this reason; if that is no news, since it was.
+    pub fn is_to_leave(&mut self, reason: Reason, now: Timestamp) {
+        if self.removal.is_none_or(|before| before.reason != reason) {
+            self.removal = Some(Removal { reason, since: now });
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a kind of load balancer must be able to do, and what can go wrong.
+//! Each kind is a module and a cargo feature of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+
+use presence::model::{BalancerId, MemberId};
+
+use crate::observed::{Described, Health};
+
+/// A kind of load balancer. Cheap to clone; clones share connections, limits
+/// and what is joined.
+///
+/// No method retries on its own: the reconciler does. Every call ends by
+/// itself within a bounded time.
+pub trait Backend: Clone + Send + Sync + 'static {
+    /// Who is registered. Calls that come together are joined into as few
+    /// requests as the API allows.
+    fn describe(
+        &self,
+        id: &BalancerId,
+    ) -> impl Future<Output = Result<Described, BackendError>> + Send;
+
+    /// How everyone who is registered or draining is.
+    fn health(&self, id: &BalancerId) -> impl Future<Output = Result<Health, BackendError>> + Send;
+
+    /// Puts members in, in one request where the API takes them all.
+    fn register(
+        &self,
+        id: &BalancerId,
+        members: &BTreeSet<MemberId>,
+    ) -> impl Future<Output = Outcome> + Send;
+
+    /// Takes members out, likewise. One that is not there counts as done.
+    fn deregister(
+        &self,
+        id: &BalancerId,
+        members: &BTreeSet<MemberId>,
+    ) -> impl Future<Output = Outcome> + Send;
+}
+
+/// How a write ended, member by member.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// It was done for these.
+    pub done: BTreeSet<MemberId>,
+    /// These were refused, and why; the others were not held up by them.
+    pub rejected: BTreeMap<MemberId, String>,
+    /// What kept the rest from being done. For those the outcome is unknown.
+    pub error: Option<BackendError>,
+}
+
+/// Why a load balancer could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// It does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// Too many requests.
+    #[error("{0}")]
+    Throttled(String),
+    /// We may not, or nobody knows who we are.
+    #[error("{0}")]
+    Denied(String),
+    /// No answer, or an answer that says "later". It may have been done.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The request itself is wrong.
+    #[error("{0}")]
+    Rejected(String),
+}
+
+impl BackendError {
+    /// Whether trying again soon may help. For the others somebody has to do
+    /// something first.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Throttled(_) | Self::Unavailable(_))
+    }
+
+    /// One word for metrics.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not_found",
+            Self::Throttled(_) => "throttled",
+            Self::Denied(_) => "denied",
+            Self::Unavailable(_) => "unavailable",
+            Self::Rejected(_) => "rejected",
+        }
+    }
+}

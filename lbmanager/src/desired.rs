@@ -1,0 +1,238 @@
+//! What the tree wants of one load balancer. Pure.
+
+use std::collections::BTreeMap;
+
+use presence::model::{
+    BalancerOptions, Class, EffectiveOptions, Kind, MemberId, MemberOptions, Revision,
+};
+use serde_json::{Map, Value};
+
+use crate::record::{Reason, Record};
+use crate::tree::{BalancerTree, Config, Listed};
+
+/// What the tree wants of one load balancer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// The class in force. `None`: no member is listed.
+    pub class: Option<Class>,
+    /// The members of that class.
+    pub members: BTreeMap<MemberId, Wanted>,
+    /// Members that are listed in the other class only, which changes nothing.
+    pub elsewhere: BTreeMap<MemberId, Class>,
+    /// The options in force.
+    pub options: EffectiveOptions,
+    /// The same as they were written, to be kept for when they cannot be read.
+    pub written_options: BalancerOptions,
+    /// Why nothing may be changed at all, if so.
+    pub blocked: Option<String>,
+    /// What is wrong with the keys.
+    pub problems: Vec<String>,
+}
+
+/// One listed member.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// The mod_revision of its key.
+    pub mod_revision: Revision,
+    /// Its rank among `single` members.
+    pub rank: Revision,
+    /// Its options, the last good ones where the present ones cannot be read.
+    pub options: MemberOptions,
+    /// Whether it may serve.
+    pub place: Place,
+}
+
+/// Whether a listed member may serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// It may.
+    In,
+    /// It may not.
+    Out(Reason),
+    /// Its options cannot be read and never could: it stays as it is.
+    Wait,
+}
+
+/// Reads the tree in the light of what was in force before.
+pub fn desired(
+    kind: Kind,
+    tree: &BalancerTree,
+    general: Option<&Config>,
+    before: &Record,
+) -> Desired {
+    let mut problems = Vec::new();
+    let (written_options, mut blocked) = options(tree, general, before, &mut problems);
+    let options = written_options.effective(kind);
+    let class = class_in_force(tree, before);
+    let mut members = BTreeMap::new();
+    let mut elsewhere = BTreeMap::new();
+    for ((listed_in, member), listed) in &tree.members {
+        if Some(*listed_in) == class {
+            members.insert(
+                member.clone(),
+                wanted(member, listed, before, &mut problems),
+            );
+        } else {
+            elsewhere.insert(member.clone(), *listed_in);
+        }
+    }
+    elsewhere.retain(|member, _| !members.contains_key(member));
+    if let (Some(class), Some((member, other))) = (class, elsewhere.first_key_value()) {
+        problems.push(format!(
+            "{count} member(s) such as {member} are listed in class {other}, but class {class} is \
+             in force while it has keys; change over with: lbmanager set --switch-class",
+            count = elsewhere.len(),
+        ));
+    }
+    if options.honor_readiness {
+        quiesce(&mut members, options.panic_threshold, &mut problems);
+    }
+    if options.paused && blocked.is_none() {
+        blocked = Some("paused; go on with: lbmanager resume".to_owned());
+    }
+    Desired {
+        class,
+        members,
+        elsewhere,
+        options,
+        written_options,
+        blocked,
+        problems,
+    }
+}
+
+/// The class that is in force stays so while it has keys; else the one that
+/// was there first.
+fn class_in_force(tree: &BalancerTree, before: &Record) -> Option<Class> {
+    let first = |class: Class| {
+        let members = tree.members.iter().filter(|((in_, _), _)| *in_ == class);
+        members.map(|(_, listed)| listed.create_revision).min()
+    };
+    if let Some(class) = before.class.filter(|class| first(*class).is_some()) {
+        return Some(class);
+    }
+    [Class::Single, Class::Multiple]
+        .into_iter()
+        .filter_map(|class| Some((first(class)?, class)))
+        .min()
+        .map(|(_, class)| class)
+}
+
+fn options(
+    tree: &BalancerTree,
+    general: Option<&Config>,
+    before: &Record,
+    problems: &mut Vec<String>,
+) -> (BalancerOptions, Option<String>) {
+    let mut unreadable = None;
+    let mut read = |config: Option<&Config>, whose: &str| match config.map(|c| &c.options) {
+        None => BalancerOptions::default(),
+        Some(Ok(parsed)) => {
+            for field in &parsed.unknown {
+                problems.push(format!("{whose}: the field {field:?} is not known"));
+            }
+            parsed.options.clone()
+        }
+        Some(Err(error)) => {
+            unreadable = Some(format!("{whose}: {error}"));
+            BalancerOptions::default()
+        }
+    };
+    let own = read(tree.config.as_deref(), "config");
+    let all = read(general, "config of the whole tree");
+    let Some(error) = unreadable else {
+        return (own.over(&all), None);
+    };
+    match before.options.as_ref().map(last_good_options) {
+        Some(last) => {
+            problems.push(format!("{error}; the last good options stay in force"));
+            (last, None)
+        }
+        None => (
+            BalancerOptions::default(),
+            Some(format!("{error}; nothing is changed until it can be read")),
+        ),
+    }
+}
+
+fn last_good_options(written: &Map<String, Value>) -> BalancerOptions {
+    let value = Value::Object(written.clone()).to_string();
+    BalancerOptions::parse(value.as_bytes())
+        .map(|parsed| parsed.options)
+        .unwrap_or_default()
+}
+
+fn wanted(
+    member: &MemberId,
+    listed: &Listed,
+    before: &Record,
+    problems: &mut Vec<String>,
+) -> Wanted {
+    for field in listed.unknown_fields() {
+        problems.push(format!("{member}: the field {field:?} is not known"));
+    }
+    let (options, readable) = match listed.options() {
+        Ok(options) => (options, true),
+        Err(error) => {
+            let last = last_good(member, before);
+            let then = if last.is_some() {
+                "its last good options stay in force"
+            } else {
+                "it waits until they can be read"
+            };
+            problems.push(format!("{member}: {error}; {then}"));
+            (last.clone().unwrap_or_default(), last.is_some())
+        }
+    };
+    let place = match (readable, options.drain) {
+        (false, _) => Place::Wait,
+        (true, true) => Place::Out(Reason::Drain),
+        (true, false) => Place::In,
+    };
+    Wanted {
+        mod_revision: listed.mod_revision,
+        rank: options.rank(listed.mod_revision),
+        options,
+        place,
+    }
+}
+
+fn last_good(member: &MemberId, before: &Record) -> Option<MemberOptions> {
+    let known = before.members.get(member)?;
+    known.mod_revision?;
+    if known.wanted == crate::record::Role::Wait {
+        return None;
+    }
+    let Some(written) = &known.options else {
+        return Some(MemberOptions::default());
+    };
+    let value = Value::Object(written.clone()).to_string();
+    Some(MemberOptions::parse(value.as_bytes()).ok()?.options)
+}
+
+/// Takes out who is not ready, unless so few are ready that the fault must be
+/// in something they share: then all serve.
+fn quiesce(
+    members: &mut BTreeMap<MemberId, Wanted>,
+    panic_threshold: f64,
+    problems: &mut Vec<String>,
+) {
+    let able = members.values().filter(|member| member.place == Place::In);
+    let (all, ready) = able.fold((0_u32, 0_u32), |(all, ready), member| {
+        (all + 1, ready + u32::from(member.options.ready))
+    });
+    if ready == all {
+        return;
+    }
+    if f64::from(ready) < panic_threshold * f64::from(all) {
+        problems.push(format!(
+            "only {ready} of {all} members are ready, below the panic threshold: all serve"
+        ));
+        return;
+    }
+    for member in members.values_mut() {
+        if member.place == Place::In && !member.options.ready {
+            member.place = Place::Out(Reason::NotReady);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Nobody takes the last member that serves out, unless somebody said so.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use presence::model::MemberId;
+
+use super::removal::{Manner, manner};
+use super::{Context, Verdicts, after, is_coming};
+use crate::observed::Observed;
+use crate::record::{Reason, Record, Role};
+
+/// Holds back one of those who may leave, if they are all that serve.
+pub(super) fn spare_last(
+    verdicts: &mut Verdicts,
+    record: &Record,
+    register: &BTreeSet<MemberId>,
+    observed: &Observed,
+    context: &Context,
+) {
+    let serving = observed.serving();
+    let mut leaving: Vec<(bool, Timestamp, MemberId, Reason)> = verdicts
+        .go
+        .iter()
+        .filter(|(member, _)| serving.contains(*member))
+        .map(|(member, reason)| {
+            let since = record
+                .members
+                .get(member)
+                .and_then(|known| known.removal)
+                .map_or(context.now, |removal| removal.since);
+            (is_said(*reason, context), since, member.clone(), *reason)
+        })
+        .collect();
+    if serving.is_empty() || leaving.len() < serving.len() {
+        return;
+    }
+    // One that nobody told to leave stays for the others; else the last told.
+    leaving.sort_by_key(|(said, since, member, _)| (!said, *since, member.clone()));
+    let Some((said, since, member, reason)) = leaving.pop() else {
+        return;
+    };
+    if !said {
+        let why = "it is the last that serves; it stays until another is in service, its key \
+                   returns, the load balancer calls it unhealthy, or lbmanager release";
+        verdicts.hold(&member, reason, why, None);
+        return;
+    }
+    let until = after(since, observed.patience());
+    let coming = record.members.iter().any(|(other, known)| {
+        known.wanted == Role::Serve
+            && (register.contains(other) || is_coming(other, record, observed, context))
+    });
+    if coming && context.now < until {
+        let why = "it is the last that serves, and another is on its way";
+        verdicts.hold(&member, reason, why, Some(until));
+    }
+}
+
+/// Whether somebody said that it is to leave, be it the last.
+fn is_said(reason: Reason, context: &Context) -> bool {
+    match manner(reason) {
+        Manner::AtOnce => true,
+        Manner::Careful | Manner::Settled => context.released,
+        Manner::WhenReplaced | Manner::Quiesce | Manner::Never => false,
+    }
+}

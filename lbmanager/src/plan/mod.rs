@@ -1,0 +1,225 @@
+//! From what is desired and what is observed to what is to be done. Pure:
+//! the same input gives the same plan, and the plan is data.
+//!
+//! Adding is safe. Removing is what takes sites down, so each removal carries
+//! its reason, and [`removal::manner`] is the one table from reason to manner.
+
+mod last;
+mod note;
+pub mod removal;
+mod single;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use presence::model::{Class, MemberId};
+
+use crate::desired::{Desired, Place};
+use crate::observed::Observed;
+use crate::record::{Reason, Record, Role, Withheld};
+
+/// Everything else that a plan depends on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Context {
+    /// The time.
+    pub now: Timestamp,
+    /// How long a member whose lease ended is held at most (`--hold`).
+    pub hold: Duration,
+    /// When the tree under the load balancer has been quiet for long enough.
+    pub settled_at: Timestamp,
+    /// An operator said to let go what is held.
+    pub released: bool,
+    /// Why nothing at all may be removed: the history was replaced.
+    pub frozen: Option<String>,
+    /// Members that the load balancer refused, and when to try them again.
+    pub rejected: BTreeMap<MemberId, Timestamp>,
+}
+
+/// What is to be done to one load balancer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// To be put in, first.
+    pub register: BTreeSet<MemberId>,
+    /// To be taken out, then, and why.
+    pub deregister: BTreeMap<MemberId, Reason>,
+    /// What is known and withheld, to be written before anything is done.
+    pub record: Record,
+    /// Something is on its way that only the load balancer can tell: ask it
+    /// for health again soon.
+    pub waiting: bool,
+    /// When the passing of time alone may allow more.
+    pub look_again: Option<Timestamp>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do and nothing to wait for.
+    pub fn is_in_sync(&self) -> bool {
+        !self.has_steps() && !self.waiting && self.record.withheld.is_empty()
+    }
+
+    /// Whether there is something to do now.
+    pub fn has_steps(&self) -> bool {
+        !self.register.is_empty() || !self.deregister.is_empty()
+    }
+}
+
+/// Decides.
+pub fn plan(desired: &Desired, observed: &Observed, record: Record, context: &Context) -> Plan {
+    let observed = &note::assume(observed, &record, context.now);
+    let mut record = record;
+    note::note(&mut record, desired, observed, context);
+    single::assign_roles(&mut record, desired, observed, context);
+    let register = to_register(&record, desired, observed, context);
+    let mut verdicts = removal::judge(&mut record, desired, observed, context);
+    last::spare_last(&mut verdicts, &record, &register, observed, context);
+    record
+        .left
+        .extend(verdicts.budgeted.iter().map(|_| context.now));
+    record.withheld = verdicts.withheld;
+    if context.frozen.is_none() {
+        note::forget(&mut record, desired, observed, &register);
+    }
+    Plan {
+        waiting: is_waiting(&record, desired, observed, &register, context),
+        look_again: look_again(&record, observed, context),
+        register,
+        deregister: verdicts.go,
+        record,
+    }
+}
+
+fn to_register(
+    record: &Record,
+    desired: &Desired,
+    observed: &Observed,
+    context: &Context,
+) -> BTreeSet<MemberId> {
+    if desired.blocked.is_some() {
+        return BTreeSet::new();
+    }
+    desired
+        .members
+        .keys()
+        .filter(|member| record.role(member) == Role::Serve)
+        .filter(|member| !observed.registered(member) && !context.is_rejected(member))
+        .cloned()
+        .collect()
+}
+
+/// Health matters while somebody who is to serve has yet to get in service,
+/// and while somebody is held until the load balancer gives up on him.
+fn is_waiting(
+    record: &Record,
+    desired: &Desired,
+    observed: &Observed,
+    register: &BTreeSet<MemberId>,
+    context: &Context,
+) -> bool {
+    if desired.blocked.is_some() {
+        return false;
+    }
+    let coming = desired
+        .members
+        .keys()
+        .filter(|member| record.role(member) == Role::Serve)
+        .any(|member| is_coming(member, record, observed, context));
+    let held = record.withheld.values().any(|withheld| {
+        matches!(
+            removal::manner(withheld.reason),
+            removal::Manner::Careful | removal::Manner::WhenReplaced
+        )
+    });
+    coming || held || !register.is_empty()
+}
+
+/// Registered not long ago, and not in service yet.
+fn is_coming(member: &MemberId, record: &Record, observed: &Observed, context: &Context) -> bool {
+    observed.registered(member)
+        && !observed.serves(member)
+        && deadline(member, record, observed).is_some_and(|at| at > context.now)
+}
+
+/// When a member that was registered should have been in service.
+fn deadline(member: &MemberId, record: &Record, observed: &Observed) -> Option<Timestamp> {
+    let registered_at = record.members.get(member)?.registered_at?;
+    Some(after(registered_at, observed.patience()))
+}
+
+fn look_again(record: &Record, observed: &Observed, context: &Context) -> Option<Timestamp> {
+    let withheld = record.withheld.values().filter_map(|held| held.until);
+    let budget = record
+        .left
+        .first()
+        .filter(|_| !record.withheld.is_empty())
+        .map(|left| after(*left, removal::WINDOW));
+    let coming = record
+        .members
+        .keys()
+        .filter(|member| !observed.serves(member))
+        .filter_map(|member| deadline(member, record, observed));
+    let rejected = context.rejected.values().copied();
+    withheld
+        .chain(budget)
+        .chain(coming)
+        .chain(rejected)
+        .filter(|at| *at > context.now)
+        .min()
+}
+
+/// The time that long after `at`; the end of time where that is beyond it.
+pub(crate) fn after(at: Timestamp, wait: Duration) -> Timestamp {
+    at.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+impl Context {
+    fn is_rejected(&self, member: &MemberId) -> bool {
+        self.rejected.get(member).is_some_and(|at| *at > self.now)
+    }
+}
+
+impl Record {
+    fn role(&self, member: &MemberId) -> Role {
+        self.members
+            .get(member)
+            .map_or(Role::Out, |known| known.wanted)
+    }
+}
+
+impl Desired {
+    fn is_single(&self) -> bool {
+        self.class == Some(Class::Single)
+    }
+}
+
+/// What became of each member that is to leave.
+#[derive(Debug, Default)]
+struct Verdicts {
+    /// May leave now.
+    go: BTreeMap<MemberId, Reason>,
+    /// Of these, who leaves within the budget for ended leases.
+    budgeted: BTreeSet<MemberId>,
+    /// Must stay for the time being.
+    withheld: BTreeMap<MemberId, Withheld>,
+}
+
+impl Verdicts {
+    fn hold(
+        &mut self,
+        member: &MemberId,
+        reason: Reason,
+        why: impl Into<String>,
+        until: Option<Timestamp>,
+    ) {
+        self.go.remove(member);
+        self.budgeted.remove(member);
+        self.withheld.insert(
+            member.clone(),
+            Withheld {
+                reason,
+                why: why.into(),
+                until,
+            },
+        );
+    }
+}

@@ -1,0 +1,236 @@
+//! Who is to leave, why, and in what manner.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use presence::model::{MemberId, Ownership};
+
+use super::{Context, Verdicts, after};
+use crate::desired::Desired;
+use crate::observed::{Condition, Observed};
+use crate::record::{Reason, Record, Removal, Role};
+
+/// The time within which at most a share of those whose lease ended may
+/// leave.
+pub const WINDOW: Duration = Duration::from_mins(1);
+
+/// How members that leave for a reason are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Somebody said so: at once. Only the last that serves waits for one that
+    /// is being added, and not for long.
+    AtOnce,
+    /// When the one that takes over is in service.
+    WhenReplaced,
+    /// Nobody said so: a few at a time, never the last; the others are held.
+    Careful,
+    /// Not of this tree's making: when the tree has been quiet, and not if
+    /// they are most of what serves.
+    Settled,
+    /// At once, but never the last.
+    Quiesce,
+    /// Not at all.
+    Never,
+}
+
+/// The one table from reason to manner. A new guard is a new row.
+pub fn manner(reason: Reason) -> Manner {
+    match reason {
+        Reason::Deleted | Reason::Drain => Manner::AtOnce,
+        Reason::Switched => Manner::WhenReplaced,
+        Reason::LeaseEnded | Reason::Unknown => Manner::Careful,
+        Reason::Stranger => Manner::Settled,
+        Reason::NotReady | Reason::FailedToServe => Manner::Quiesce,
+        Reason::OtherClass => Manner::Never,
+    }
+}
+
+/// Judges everyone who is there and should not be, each for itself. What
+/// their leaving together would mean is judged after.
+pub(super) fn judge(
+    record: &mut Record,
+    desired: &Desired,
+    observed: &Observed,
+    context: &Context,
+) -> Verdicts {
+    let candidates = candidates(record, desired, observed, context.now);
+    let mut verdicts = Verdicts::default();
+    let blocked = context.frozen.as_ref().or(desired.blocked.as_ref());
+    let mut careful = Vec::new();
+    let mut strangers = BTreeSet::new();
+    for (member, removal) in candidates {
+        if let Some(why) = blocked {
+            verdicts.hold(&member, removal.reason, why.clone(), None);
+            continue;
+        }
+        match manner(removal.reason) {
+            Manner::AtOnce | Manner::Quiesce => {
+                verdicts.go.insert(member, removal.reason);
+            }
+            Manner::WhenReplaced => {
+                judge_switched(&mut verdicts, member, removal.reason, record, observed);
+            }
+            Manner::Careful => careful.push((removal.since, member, removal.reason)),
+            Manner::Settled => {
+                strangers.insert(member);
+            }
+            Manner::Never => {
+                let why = "it is listed in the other class";
+                verdicts.hold(&member, removal.reason, why, None);
+            }
+        }
+    }
+    careful.sort();
+    judge_careful(&mut verdicts, careful, record, desired, observed, context);
+    judge_strangers(&mut verdicts, strangers, record, desired, observed, context);
+    verdicts
+}
+
+fn candidates(
+    record: &mut Record,
+    desired: &Desired,
+    observed: &Observed,
+    now: Timestamp,
+) -> Vec<(MemberId, Removal)> {
+    let failed = record.failed.as_ref().map(|failed| failed.member.clone());
+    let mut candidates = Vec::new();
+    for (member, known) in &mut record.members {
+        if !observed.registered(member) || matches!(known.wanted, Role::Serve | Role::Wait) {
+            continue;
+        }
+        let reason = if desired.elsewhere.contains_key(member) {
+            Reason::OtherClass
+        } else if known.wanted == Role::StandBy {
+            if failed.as_ref() == Some(member) {
+                Reason::FailedToServe
+            } else {
+                Reason::Switched
+            }
+        } else if let Some(removal) = known.removal {
+            removal.reason
+        } else if known.placed {
+            Reason::Unknown
+        } else {
+            Reason::Stranger
+        };
+        if reason == Reason::Stranger && desired.options.ownership == Ownership::Own {
+            continue;
+        }
+        known.is_to_leave(reason, now);
+        candidates.extend(known.removal.map(|removal| (member.clone(), removal)));
+    }
+    candidates
+}
+
+fn judge_switched(
+    verdicts: &mut Verdicts,
+    member: MemberId,
+    reason: Reason,
+    record: &Record,
+    observed: &Observed,
+) {
+    let mut winners = record
+        .members
+        .iter()
+        .filter(|(_, known)| known.wanted == Role::Serve)
+        .map(|(winner, _)| winner);
+    match winners.next() {
+        Some(winner) if observed.serves(winner) => {
+            verdicts.go.insert(member, reason);
+        }
+        Some(winner) => {
+            let why = format!("until {winner} is in service");
+            verdicts.hold(&member, reason, why, None);
+        }
+        None => verdicts.hold(&member, reason, "nobody takes over", None),
+    }
+}
+
+/// Members whose lease ended. When many end at once the fault is more likely
+/// on the way to etcd than in the members, so most of them stay.
+fn judge_careful(
+    verdicts: &mut Verdicts,
+    careful: Vec<(Timestamp, MemberId, Reason)>,
+    record: &Record,
+    desired: &Desired,
+    observed: &Observed,
+    context: &Context,
+) {
+    let serving = observed.serving().len();
+    let left = record.left.len();
+    let mut budget = share(desired.options.max_removals, serving + left).saturating_sub(left);
+    for (since, member, reason) in careful {
+        let hold_over = after(since, context.hold);
+        let unhealthy = observed.unreadable.is_none()
+            && matches!(
+                observed.members.get(&member),
+                Some(Condition::OutOfService(_))
+            );
+        if context.released || unhealthy || hold_over <= context.now {
+            verdicts.go.insert(member, reason);
+        } else if budget > 0 {
+            budget -= 1;
+            verdicts.go.insert(member.clone(), reason);
+            verdicts.budgeted.insert(member);
+        } else {
+            let why = format!(
+                "{left} of {all} left within a minute and no more may; it stays until its key \
+                 returns, the load balancer calls it unhealthy, or lbmanager release",
+                left = left + verdicts.budgeted.len(),
+                all = serving + left,
+            );
+            verdicts.hold(&member, reason, why, Some(hold_over));
+        }
+    }
+}
+
+/// Members that are not of this tree's making.
+fn judge_strangers(
+    verdicts: &mut Verdicts,
+    strangers: BTreeSet<MemberId>,
+    record: &Record,
+    desired: &Desired,
+    observed: &Observed,
+    context: &Context,
+) {
+    let adopted = context.released || desired.options.adopt;
+    let contact = record.contact.clone().unwrap_or_default();
+    let (found, drifted): (BTreeSet<_>, BTreeSet<_>) = strangers
+        .into_iter()
+        .partition(|member| contact.found.contains(member));
+    let serving = observed.serving().len();
+    for (group, of) in [(found, contact.serving), (drifted, serving)] {
+        let count = group
+            .iter()
+            .filter(|member| observed.serves(member))
+            .count();
+        let most = 2 * count > of;
+        for member in group {
+            let reason = Reason::Stranger;
+            if context.now < context.settled_at {
+                let why = "until the tree has been quiet for a while";
+                verdicts.hold(&member, reason, why, Some(context.settled_at));
+            } else if most && !adopted {
+                let why = format!(
+                    "{count} of {of} that serve are strangers, more than half: is this the right \
+                     load balancer? Let them go with lbmanager release, or set adopt: true"
+                );
+                verdicts.hold(&member, reason, why, None);
+            } else {
+                verdicts.go.insert(member, reason);
+            }
+        }
+    }
+}
+
+/// That share of `all`, rounded down.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share from 0 to 1 of a number of members"
+)]
+fn share(share: f64, all: usize) -> usize {
+    (share * all as f64).floor() as usize
+}

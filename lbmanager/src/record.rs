@@ -1,0 +1,281 @@
+//! The status of one load balancer: what its readers see, and the ledger from
+//! which a manager goes on after a restart. One JSON value in etcd.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use presence::departure::Cause;
+use presence::model::{Class, MemberId, Revision};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// How many changes are remembered.
+const CHANGES: usize = 20;
+
+/// The status and ledger of one load balancer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// The newest change of this load balancer's own keys that was applied.
+    pub revision: Revision,
+    /// Which manager wrote this.
+    pub manager: String,
+    /// The class in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// The last options that could be read, as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<Map<String, Value>>,
+    /// Everyone who is listed, registered, or was put there.
+    pub members: BTreeMap<MemberId, MemberRecord>,
+    /// What was found when the load balancer was first looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Contact>,
+    /// When members whose lease had ended were taken out, within the last
+    /// minute.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Timestamp>,
+    /// The `single` member that was not in service in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Failed>,
+    /// What is wanted but not done, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub withheld: BTreeMap<MemberId, Withheld>,
+    /// What is wrong with the tree below this load balancer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+    /// The last error, until a pass goes without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorRecord>,
+    /// The last changes, newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ChangeRecord>,
+}
+
+/// What is known of one member.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MemberRecord {
+    /// The mod_revision of its key. `None`: not in the tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mod_revision: Option<Revision>,
+    /// What the tree wants of it.
+    pub wanted: Role,
+    /// How it was when last looked at.
+    pub state: State,
+    /// The load balancer's words for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// This tree put it there, or was about to. Written before it is done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub placed: bool,
+    /// When it was registered, or first seen registered and not in service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registered_at: Option<Timestamp>,
+    /// The last options of its key that could be read, where not the defaults.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<Map<String, Value>>,
+    /// Why it is to leave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removal: Option<Removal>,
+}
+
+/// What the tree wants of a member.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// To serve.
+    Serve,
+    /// To stand by: `single`, and another serves.
+    StandBy,
+    /// To wait until its options can be read.
+    Wait,
+    /// To be out.
+    #[default]
+    Out,
+}
+
+/// How a member was when last looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// In service.
+    Serving,
+    /// Registered, and still in its time to get in service.
+    Registering,
+    /// Registered, and not in service.
+    OutOfService,
+    /// On its way out.
+    Draining,
+    /// Refused by the load balancer.
+    Rejected,
+    /// Not there.
+    #[default]
+    Absent,
+}
+
+/// Why a member is to leave, since when, and what its key had to do with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removal {
+    /// Why.
+    pub reason: Reason,
+    /// Since when this is known.
+    pub since: Timestamp,
+}
+
+/// Why a member is to leave. What it does to the manner is one table, in
+/// [`crate::plan`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// Its key was deleted.
+    Deleted,
+    /// An operator drains it.
+    Drain,
+    /// Another `single` member serves now.
+    Switched,
+    /// It was to take over as `single` member, and was not in service in time.
+    FailedToServe,
+    /// Its key's lease ended.
+    LeaseEnded,
+    /// Its key vanished while nobody looked.
+    Unknown,
+    /// Neither listed, nor put there by this tree.
+    Stranger,
+    /// It says of itself that it is not ready.
+    NotReady,
+    /// It is listed, but in the class that is not in force.
+    OtherClass,
+}
+
+impl From<Cause> for Reason {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Explicit => Self::Deleted,
+            Cause::LeaseEnded => Self::LeaseEnded,
+            Cause::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Deleted => "its key was deleted",
+            Self::Drain => "an operator drains it",
+            Self::Switched => "another single member serves now",
+            Self::FailedToServe => "it was not in service in time",
+            Self::LeaseEnded => "its lease ended",
+            Self::Unknown => "its key vanished while nobody looked",
+            Self::Stranger => "the tree does not list it, and did not put it there",
+            Self::NotReady => "it is not ready",
+            Self::OtherClass => "it is listed in the class that is not in force",
+        })
+    }
+}
+
+/// What was found at first contact.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    /// When.
+    pub at: Timestamp,
+    /// How many served.
+    pub serving: usize,
+    /// Who was there.
+    pub found: BTreeSet<MemberId>,
+}
+
+/// A `single` member that was not in service in time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// Who.
+    pub member: MemberId,
+    /// The mod_revision of its key then: writing the key again is another try.
+    pub mod_revision: Revision,
+}
+
+/// Something that is wanted but not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// Why it is wanted.
+    pub reason: Reason,
+    /// Why it is not done.
+    pub why: String,
+    /// When it will be done if nothing else happens.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<Timestamp>,
+}
+
+/// An error and its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorRecord {
+    /// When it was first seen.
+    pub at: Timestamp,
+    /// In words.
+    pub what: String,
+}
+
+/// A change that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRecord {
+    /// When.
+    pub at: Timestamp,
+    /// What was done.
+    pub action: Action,
+    /// How many members.
+    pub count: usize,
+    /// The first few of them.
+    pub members: Vec<MemberId>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<Reason>,
+}
+
+/// What can be done to members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Put in.
+    Register,
+    /// Taken out.
+    Deregister,
+}
+
+impl Record {
+    /// Notes a change, and forgets the oldest.
+    pub fn changed(
+        &mut self,
+        at: Timestamp,
+        action: Action,
+        who: &[MemberId],
+        why: Option<Reason>,
+    ) {
+        self.changes.push(ChangeRecord {
+            at,
+            action,
+            count: who.len(),
+            members: who.iter().take(10).cloned().collect(),
+            reason: why,
+        });
+        let surplus = self.changes.len().saturating_sub(CHANGES);
+        self.changes.drain(..surplus);
+    }
+
+    /// Notes an error; one that was noted already keeps its time, so that a
+    /// status that did not change is not written.
+    pub fn failed_with(&mut self, at: Timestamp, what: String) {
+        if self.error.as_ref().is_none_or(|error| error.what != what) {
+            self.error = Some(ErrorRecord { at, what });
+        }
+    }
+
+    /// As it is written to etcd.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("names and numbers always make JSON")
+    }
+
+    /// As it was written to etcd.
+    pub fn from_json(value: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(value)
+    }
+}
