@@ -96,3 +96,58 @@ impl DaemonArgs {
             .unwrap_or_else(|| default.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        common: CommonArgs,
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    }
+
+    fn cli(arguments: &[&str]) -> Result<Cli, String> {
+        Cli::try_parse_from([&["test"], arguments].concat()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_host_is_named_by_flag_or_by_its_name() {
+        let given = cli(&["--host-id", "lb-1.example"]).unwrap();
+        assert_eq!(given.common.host_id().unwrap().as_str(), "lb-1.example");
+        let name = nix::unistd::gethostname().unwrap();
+        let default = cli(&[]).unwrap().common.host_id().unwrap();
+        assert_eq!(Some(default.as_str()), name.to_str());
+        let error = cli(&["--host-id", "a/b"]).unwrap_err();
+        let expected = "host ID \"a/b\" is not valid: 1 to 128 of A-Z a-z 0-9 . _ - are expected";
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn the_state_directory_is_the_flag_s_then_systemd_s_then_the_binary_s() {
+        let default = Path::new("/var/lib/lbmanager");
+        let systemd = || Some(PathBuf::from("/var/lib/private/a:/var/lib/b"));
+        let none = cli(&[]).unwrap().daemon;
+        assert_eq!(none.choose(None, default), default);
+        assert_eq!(none.choose(Some(PathBuf::new()), default), default);
+        assert_eq!(
+            none.choose(systemd(), default),
+            Path::new("/var/lib/private/a")
+        );
+        let flag = cli(&["--state-dir=/tmp/a:b"]).unwrap().daemon;
+        assert_eq!(flag.choose(systemd(), default), Path::new("/tmp/a:b"));
+    }
+
+    #[tokio::test]
+    async fn nobody_listens_unless_asked() {
+        assert!(cli(&[]).unwrap().daemon.listen().await.unwrap().is_none());
+        let given = cli(&["--listen=127.0.0.1:0"]).unwrap().daemon;
+        let endpoint = given.listen().await.unwrap().unwrap();
+        assert_ne!(endpoint.address().port(), 0);
+        assert!(cli(&["--listen=9100"]).is_err());
+    }
+}

@@ -53,7 +53,18 @@ mod tests {
             let whole = Duration::from_millis(whole);
             assert!(wait >= whole / 2 && wait <= whole, "{wait:?} of {whole:?}");
         }
+        assert_eq!(backoff.failures(), 6);
         backoff.succeeded();
+        assert_eq!(backoff.failures(), 0);
         assert!(backoff.failed() <= Duration::from_millis(100));
+    }
+
+    #[test]
+    fn after_years_of_failure_it_still_waits_the_longest() {
+        let longest = Duration::from_mins(1);
+        let mut backoff = Backoff::new(Duration::from_secs(1), longest);
+        backoff.failures = u32::MAX;
+        assert!(backoff.failed() >= longest / 2);
+        assert_eq!(backoff.failures(), u32::MAX);
     }
 }

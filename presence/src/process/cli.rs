@@ -42,3 +42,24 @@ pub fn print(data: &[u8]) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_subcommand_has_a_page_and_hidden_ones_have_none() {
+        let command = Command::new("tool")
+            .subcommand(Command::new("plan").about("Says what would change"))
+            .subcommand(Command::new("man").hide(true));
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("man1");
+        manual_pages(command, &directory).unwrap();
+        let mut pages: Vec<_> = std::fs::read_dir(&directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        pages.sort();
+        assert_eq!(pages, ["tool-plan.1", "tool.1"]);
+    }
+}

@@ -42,3 +42,26 @@ impl Clock {
             .unwrap_or(Timestamp::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_goes_on_from_where_it_started() {
+        let start: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+        let clock = Clock::starting_at(start);
+        assert_eq!(clock.now(), start);
+        tokio::time::advance(Duration::from_secs(90)).await;
+        assert_eq!(clock.clone().now().to_string(), "2026-11-20T12:01:30Z");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_at_the_end_of_time() {
+        let clock = Clock::starting_at(Timestamp::MAX);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(clock.now(), Timestamp::MAX);
+    }
+}

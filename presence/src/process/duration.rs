@@ -73,3 +73,86 @@ pub mod option {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Holder {
+        #[serde(with = "super")]
+        time: Duration,
+    }
+
+    #[test]
+    fn people_write_them_in_several_ways() {
+        for (text, milliseconds) in [
+            ("1m30s", 90_000),
+            ("1m 30s", 90_000),
+            ("500ms", 500),
+            ("1.5s", 1500),
+            ("90", 90_000),
+            ("1.5", 1500),
+            ("0", 0),
+            ("1h0m0s", 3_600_000),
+        ] {
+            assert_eq!(
+                parse(text),
+                Ok(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_none_is_named_with_what_is_allowed() {
+        for (text, message) in [
+            (
+                "soon",
+                "\"soon\" is no duration: write 1m30s, 500ms or bare seconds",
+            ),
+            (
+                "",
+                "\"\" is no duration: write 1m30s, 500ms or bare seconds",
+            ),
+            (
+                "1 fortnight",
+                "\"1 fortnight\" is no duration: write 1m30s, 500ms or bare seconds",
+            ),
+            (
+                "-5",
+                "-5 is no duration: a number of seconds from 0 is expected",
+            ),
+            (
+                "NaN",
+                "NaN is no duration: a number of seconds from 0 is expected",
+            ),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(error, message);
+        }
+    }
+
+    #[test]
+    fn json_has_them_as_text_or_as_seconds() {
+        let time = Duration::from_millis(90_500);
+        for json in [
+            r#"{"time":"1m30s500ms"}"#,
+            r#"{"time":90.5}"#,
+            r#"{"time":"90.5"}"#,
+        ] {
+            let holder: Holder = serde_json::from_str(json).unwrap();
+            assert_eq!(holder, Holder { time }, "{json}");
+        }
+        let whole: Holder = serde_json::from_str(r#"{"time":90}"#).unwrap();
+        assert_eq!(whole.time, Duration::from_secs(90));
+        let written = serde_json::to_string(&Holder { time }).unwrap();
+        assert_eq!(written, r#"{"time":"1m 30s 500ms"}"#);
+        assert_eq!(serde_json::from_str::<Holder>(&written).unwrap().time, time);
+        for json in [r#"{"time":-1}"#, r#"{"time":true}"#, r#"{"time":"x"}"#] {
+            assert!(serde_json::from_str::<Holder>(json).is_err(), "{json}");
+        }
+    }
+}

@@ -163,3 +163,142 @@ fn read_password(file: &Path) -> Result<String, EtcdArgsError> {
     }
     Ok(password.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+    use crate::process::exit;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        etcd: EtcdArgs,
+    }
+
+    /// The configuration by these arguments and variables. The variables that
+    /// clap reads itself are tried on a process of its own: `tests/process.rs`.
+    fn config(arguments: &[&str], variables: &[(&str, &str)]) -> Result<EtcdConfig, Failure> {
+        let cli = Cli::try_parse_from([&["test"], arguments].concat()).unwrap();
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(set, _)| *set == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        Ok(cli.etcd.config_with(variable)?)
+    }
+
+    fn user(config: &EtcdConfig) -> (Option<&str>, Option<&str>) {
+        let password = config.password.as_ref().map(Secret::expose);
+        (config.user.as_deref(), password)
+    }
+
+    #[test]
+    fn without_anything_it_is_as_etcdctl_without_anything() {
+        let config = config(&[], &[]).unwrap();
+        assert_eq!(config.endpoints, ["http://127.0.0.1:2379"]);
+        assert_eq!(config.dial_timeout, Duration::from_secs(2));
+        assert_eq!(user(&config), (None, None));
+        assert!(config.ca.is_none() && config.cert.is_none() && config.key.is_none());
+    }
+
+    #[test]
+    fn flags_are_named_as_etcdctl_names_them() {
+        let config = config(
+            &[
+                "--endpoints=https://a:2379,https://b:2379",
+                "--cacert=/ca.pem",
+                "--cert=/c.pem",
+                "--key=/k.pem",
+                "--user=root",
+                "--dial-timeout=500ms",
+            ],
+            &[(PASSWORD, "x")],
+        )
+        .unwrap();
+        assert_eq!(config.endpoints, ["https://a:2379", "https://b:2379"]);
+        assert_eq!(config.ca.as_deref(), Some(Path::new("/ca.pem")));
+        assert_eq!(config.cert.as_deref(), Some(Path::new("/c.pem")));
+        assert_eq!(config.key.as_deref(), Some(Path::new("/k.pem")));
+        assert_eq!(user(&config), (Some("root"), Some("x")));
+        assert_eq!(config.dial_timeout, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn the_password_comes_from_the_nearest_place() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "from file\n").unwrap();
+        let from_file = format!("--password-file={}", file.path().display());
+        let both = (USER, "root:from:user");
+        let own = (PASSWORD, "from variable");
+        for (arguments, variables, expected) in [
+            (vec![], vec![both], ("root", "from:user")),
+            (vec![], vec![both, own], ("root", "from variable")),
+            (
+                vec![from_file.as_str()],
+                vec![both, own],
+                ("root", "from file"),
+            ),
+            (vec!["--user=me"], vec![both, own], ("me", "from variable")),
+        ] {
+            let config = config(&arguments, &variables).unwrap();
+            assert_eq!(user(&config), (Some(expected.0), Some(expected.1)));
+        }
+        let other = config(&["--user=me"], &[both]).unwrap();
+        assert_eq!(
+            user(&other),
+            (Some("me"), None),
+            "the password is another user's"
+        );
+    }
+
+    #[test]
+    fn a_password_in_an_argument_is_refused_and_not_repeated() {
+        let failure = config(&["--user=root:hunter2"], &[]).unwrap_err();
+        assert_eq!(failure.code(), exit::USAGE);
+        let message = failure.to_string();
+        assert!(message.starts_with("--user holds a colon: "), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+
+    #[test]
+    fn password_files_that_hold_none_are_named() {
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(empty.path(), "\r\n").unwrap();
+        let path = empty.path().display();
+        let failure = config(&[&format!("--password-file={path}")], &[]).unwrap_err();
+        assert_eq!(failure.code(), exit::CONFIGURATION);
+        assert_eq!(
+            failure.to_string(),
+            format!("--password-file {path} is empty; a password in one line is expected")
+        );
+        let failure = config(&["--password-file=/nonexistent"], &[]).unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "cannot read --password-file /nonexistent: No such file or directory (os error 2)"
+        );
+    }
+
+    #[test]
+    fn a_variable_set_to_nothing_is_not_set() {
+        let config = config(&["--cacert=", "--cert=", "--key=", "--password-file="], &[]).unwrap();
+        assert!(config.ca.is_none() && config.cert.is_none() && config.key.is_none());
+        assert_eq!(user(&config), (None, None));
+    }
+
+    #[test]
+    fn help_names_every_variable() {
+        let help = Cli::command().render_long_help().to_string();
+        for name in [
+            "ENDPOINTS",
+            "CACERT",
+            "CERT",
+            "KEY",
+            "USER",
+            "PASSWORD",
+            "DIAL_TIMEOUT",
+        ] {
+            assert!(help.contains(&format!("ETCDCTL_{name}")), "{name}: {help}");
+        }
+    }
+}

@@ -189,3 +189,79 @@ fn exit_on_panic() {
         std::process::exit(i32::from(OWN_FAULT));
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::model::LeaseId;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read the tree")]
+    struct Reading(#[source] StoreError);
+
+    fn unavailable() -> StoreError {
+        StoreError::Unavailable {
+            endpoints: "http://e:2379".to_owned(),
+            reason: "connection refused".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_whole_chain_is_said_outermost_first() {
+        let failure = Failure::unexpected(Reading(unavailable())).context("lbmanager plan");
+        assert_eq!(
+            failure.to_string(),
+            "lbmanager plan: cannot read the tree: \
+             etcd at http://e:2379 does not answer: connection refused"
+        );
+    }
+
+    #[test]
+    fn a_cause_that_was_quoted_is_not_said_twice() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot open the file: {0}")]
+        struct Quoting(#[source] io::Error);
+
+        let failure = Failure::configuration(Quoting(io::Error::other("disk on fire")));
+        assert_eq!(failure.to_string(), "cannot open the file: disk on fire");
+    }
+
+    #[test]
+    fn what_the_store_said_decides_the_code() {
+        let denied = StoreError::Denied {
+            endpoints: String::new(),
+            reason: String::new(),
+            subject: String::new(),
+        };
+        let rejected = StoreError::Rejected {
+            endpoints: String::new(),
+            reason: String::new(),
+        };
+        for (error, code) in [
+            (unavailable(), UNAVAILABLE),
+            (denied, CONFIGURATION),
+            (StoreError::Configuration(String::new()), CONFIGURATION),
+            (rejected, OWN_FAULT),
+            (StoreError::Compacted, OWN_FAULT),
+            (StoreError::LeaseGone(LeaseId(1)), OWN_FAULT),
+        ] {
+            assert_eq!(Failure::from(error.clone()).code(), code, "{error:?}");
+            assert_eq!(Failure::unexpected(Reading(error)).code(), code);
+        }
+        assert_eq!(Failure::unexpected("no idea").code(), OWN_FAULT);
+    }
+
+    #[test]
+    fn a_failure_keeps_its_code_inside_of_others() {
+        let failure = Failure::usage("--user holds a colon");
+        assert_eq!(Failure::unexpected(failure).code(), USAGE);
+        let error: Result<(), _> = Err(io::Error::other("full"));
+        let failure = error.or_exit(CONFIGURATION).unwrap_err();
+        assert_eq!(
+            (failure.code(), failure.to_string()),
+            (78, "full".to_owned())
+        );
+    }
+}

@@ -164,3 +164,49 @@ impl Drop for Heartbeat {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_is_stuck_from_its_limit_on_until_it_beats() {
+        let health = Health::starting();
+        let mirror = health.heartbeat("mirror", Duration::from_secs(30));
+        let _other = health.heartbeat("other", Duration::from_mins(5));
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert_eq!(health.stuck(), []);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let stuck: Vec<_> = health.stuck().iter().map(ToString::to_string).collect();
+        let expected = "task \"mirror\" has shown no progress for 31s (limit 30s)";
+        assert_eq!(stuck, [expected]);
+        mirror.beat();
+        assert_eq!(health.stuck(), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_ended_is_not_stuck_but_its_namesake_is() {
+        let health = Health::starting();
+        let first = health.heartbeat("twin", Duration::ZERO);
+        let _second = health.heartbeat("twin", Duration::ZERO);
+        drop(first);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(health.stuck().len(), 1);
+    }
+
+    #[test]
+    fn only_changes_of_readiness_wake_those_who_watch() {
+        let health = Health::starting();
+        assert_eq!(
+            health.readiness(),
+            Readiness::NotReady("starting".to_owned())
+        );
+        let mut watch = health.watch_readiness();
+        health.not_ready("starting");
+        assert!(!watch.has_changed().unwrap());
+        health.ready();
+        assert_eq!(*watch.borrow_and_update(), Readiness::Ready);
+        health.ready();
+        assert!(!watch.has_changed().unwrap());
+    }
+}

@@ -196,3 +196,99 @@ fn escape(line: &[u8]) -> Vec<u8> {
     }
     escaped
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing::{debug, error, info, warn};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines that were logged.
+    fn logged(
+        output: impl FnOnce(Sink) -> Output,
+        filter: EnvFilter,
+        run: impl FnOnce(),
+    ) -> String {
+        let sink = Sink::default();
+        let output = output(sink.clone());
+        let subscriber = tracing_subscriber::registry().with(output.with_filter(filter));
+        tracing::subscriber::with_default(subscriber, run);
+        String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn text_to(sink: Sink) -> Output {
+        text(move || sink.clone(), false)
+    }
+
+    fn json_to(sink: Sink) -> Output {
+        json(move || sink.clone())
+    }
+
+    #[test]
+    fn every_event_is_one_line() {
+        let run = || {
+            error!("first\r\nsecond");
+            warn!(value = "a\nb", "third");
+        };
+        let lines = logged(text_to, filter("").unwrap(), run);
+        assert_eq!(lines.lines().count(), 2, "{lines}");
+        assert!(lines.contains("first\\r\\nsecond"), "{lines}");
+        let lines = logged(json_to, filter("").unwrap(), run);
+        for line in lines.lines() {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(
+                event["level"].is_string() && event["message"].is_string(),
+                "{line}"
+            );
+        }
+        assert_eq!(lines.lines().count(), 2, "{lines}");
+    }
+
+    #[test]
+    fn libraries_are_quiet_unless_asked_for() {
+        let run = || {
+            debug!("of ours");
+            info!("information");
+            info!(target: "hyper_util::client", "chatter");
+            info!(target: "aws_config::profile", "chatter");
+            warn!(target: "h2::codec", "trouble");
+        };
+        let lines = logged(text_to, filter("").unwrap(), run);
+        assert!(
+            lines.contains("information") && lines.contains("trouble"),
+            "{lines}"
+        );
+        assert!(
+            !lines.contains("chatter") && !lines.contains("of ours"),
+            "{lines}"
+        );
+        let lines = logged(text_to, filter("debug").unwrap(), run);
+        assert_eq!(lines.lines().count(), 5, "{lines}");
+    }
+
+    #[test]
+    fn a_filter_that_is_none_is_a_matter_of_configuration() {
+        let failure = Failure::from(filter("presence=loud").unwrap_err());
+        assert_eq!(failure.code(), crate::process::exit::CONFIGURATION);
+        let message = failure.to_string();
+        assert!(
+            message.starts_with("RUST_LOG is \"presence=loud\", which is no filter; "),
+            "{message}"
+        );
+    }
+}

@@ -42,3 +42,26 @@ pub fn register_in<M: Metric + Clone + Default>(
     registry.register_with_unit(name, help, unit, metric.clone());
     metric
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+    use prometheus_client::metrics::gauge::Gauge;
+
+    use super::*;
+
+    #[test]
+    fn names_get_prefix_and_unit() {
+        let mut registry = registry("service-monitor");
+        let age: Gauge = register_in(&mut registry, "age", "How old", Unit::Seconds);
+        age.set(7);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        assert!(text.contains("\nservice_monitor_age_seconds 7\n"), "{text}");
+        let build = format!(
+            "service_monitor_build_info{{version=\"{}\",commit=\"{COMMIT}\"}} 1\n",
+            env!("CARGO_PKG_VERSION")
+        );
+        assert!(text.contains(&build), "{text}");
+    }
+}

@@ -113,3 +113,40 @@ async fn next(terminate: &mut Stream, interrupt: &mut Stream) -> Signal {
         _ = interrupt.recv() => Signal::SIGINT,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_clone_is_told_now_and_later() {
+        let (trigger, shutdown) = Shutdown::manual();
+        let waiting = shutdown.clone();
+        assert!(waiting.triggered().now_or_never().is_none());
+        assert!(!shutdown.is_triggered());
+        trigger.trigger();
+        trigger.trigger();
+        waiting.triggered().await;
+        shutdown.clone().triggered().await;
+        assert!(shutdown.is_triggered());
+        assert_eq!(shutdown.signal(), None);
+    }
+
+    #[tokio::test]
+    async fn whoever_drops_the_trigger_triggers() {
+        let (trigger, shutdown) = Shutdown::manual();
+        drop(trigger);
+        shutdown.triggered().await;
+        assert!(shutdown.is_triggered());
+    }
+
+    #[test]
+    fn the_first_end_is_the_one_that_counts() {
+        let (trigger, shutdown) = Shutdown::manual();
+        trigger.end(End::Signal(Signal::SIGINT));
+        drop(trigger);
+        assert_eq!(shutdown.signal(), Some(Signal::SIGINT));
+    }
+}

@@ -64,13 +64,7 @@ impl StateDir {
     /// whether it can be written, so that this is said at the start.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self, StateError> {
         let directory = directory.into();
-        let usable = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)
-            .and_then(|()| write_new(&directory.join(".writable"), b""))
-            .and_then(|()| fs::remove_file(directory.join(".writable")));
-        match usable {
+        match make_writable(&directory) {
             Ok(()) => Ok(Self(directory)),
             Err(source) => Err(StateError::Directory { directory, source }),
         }
@@ -165,6 +159,20 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     }
 }
 
+fn make_writable(directory: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    let trial = directory.join(".writable");
+    write_new(&trial, b"")?;
+    match fs::remove_file(&trial) {
+        // Another process tried the same directory at the same time.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// Writes a file for nobody else to read, down to the disk.
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
@@ -175,4 +183,104 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Ledger {
+        services: Vec<String>,
+    }
+
+    fn ledger(service: &str) -> Ledger {
+        Ledger {
+            services: vec![service.to_owned()],
+        }
+    }
+
+    fn said(error: StateError) -> String {
+        Failure::from(error).to_string()
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_else_is_left() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = StateDir::open(root.path().join("a/b")).unwrap();
+        let mut file = directory.file("ledger.json");
+        assert_eq!(file.read().unwrap(), None);
+        for service in ["one", "two"] {
+            file.write(&ledger(service)).unwrap();
+            assert_eq!(file.read().unwrap(), Some(ledger(service)));
+        }
+        let names: Vec<_> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["ledger.json"]);
+    }
+
+    #[test]
+    fn nobody_else_may_look() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = StateDir::open(root.path().join("state")).unwrap();
+        let mut file = directory.file("secret.json");
+        file.write(&ledger("x")).unwrap();
+        for (path, mode) in [(directory.path(), 0o700), (file.path(), 0o600)] {
+            let found = fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(found & 0o777, mode, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_named_with_its_line_and_can_be_set_aside() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = StateDir::open(root.path()).unwrap();
+        let mut file = directory.file::<Ledger>("ledger.json");
+        fs::write(file.path(), "{\n  \"services\": [\n    7\n").unwrap();
+        let error = file.read().unwrap_err();
+        assert!(matches!(error, StateError::Corrupt { line: 3, .. }));
+        let path = file.path().display().to_string();
+        let expected = format!(
+            "the state file {path} is damaged at line 3: invalid type: integer `7`, \
+             expected a string at line 3 column 5"
+        );
+        assert_eq!(said(error), expected);
+        let aside = file.set_aside().unwrap();
+        assert_eq!(aside.file_name().unwrap(), "ledger.json.corrupt");
+        assert!(aside.exists());
+        assert_eq!(file.read().unwrap(), None);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        fs::write(&file, "").unwrap();
+        let failure = Failure::from(StateDir::open(file.join("state")).unwrap_err());
+        assert_eq!(failure.code(), crate::process::exit::CONFIGURATION);
+        let expected = format!(
+            "the state directory {}/state cannot be used",
+            file.display()
+        );
+        assert!(failure.to_string().starts_with(&expected), "{failure}");
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_what_was_there() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = StateDir::open(root.path()).unwrap();
+        let mut file = directory.file("ledger.json");
+        file.write(&ledger("one")).unwrap();
+        fs::create_dir(root.path().join("ledger.json.tmp")).unwrap();
+        let error = said(file.write(&ledger("two")).unwrap_err());
+        let path = file.path().display();
+        assert!(error.starts_with(&format!("cannot write the state file {path}: ")));
+        assert_eq!(file.read().unwrap(), Some(ledger("one")));
+    }
 }
