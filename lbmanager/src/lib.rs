@@ -3,6 +3,9 @@
 pub mod absorb;
 pub mod backend;
 pub mod desired;
+pub mod history;
+pub mod manager;
+pub mod metrics;
 pub mod observed;
 pub mod plan;
 pub mod reconcile;
