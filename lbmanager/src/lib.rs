@@ -5,5 +5,6 @@ pub mod backend;
 pub mod desired;
 pub mod observed;
 pub mod plan;
+pub mod reconcile;
 pub mod record;
 pub mod tree;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use presence::model::{Class, MemberId};
 
-use crate::desired::{Desired, Place};
+use crate::desired::Desired;
 use crate::observed::Observed;
 use crate::record::{Reason, Record, Role, Withheld};
 

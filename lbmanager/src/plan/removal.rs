@@ -114,7 +114,10 @@ fn candidates(
         } else {
             Reason::Stranger
         };
-        if reason == Reason::Stranger && desired.options.ownership == Ownership::Own {
+        // Without any member the load balancer is not managed: what it holds is
+        // left alone.
+        let theirs = desired.options.ownership == Ownership::Own || desired.class.is_none();
+        if reason == Reason::Stranger && theirs {
             continue;
         }
         known.is_to_leave(reason, now);

@@ -152,7 +152,7 @@ impl Endpoint {
         Ok(Self(format!("{scheme}://{place}")))
     }
 
-    fn is_tls(&self) -> bool {
+    pub fn is_tls(&self) -> bool {
         self.0.starts_with("https:")
     }
 

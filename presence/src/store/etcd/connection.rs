@@ -231,6 +231,7 @@ impl Connection {
         timeout(wait, probe)
             .await
             .unwrap_or_else(|_| Err(Failure::timed_out(wait)))
+            .map_err(|failure| failure.at_first_contact(endpoint.is_tls()))
     }
 
     async fn authenticated(

@@ -21,6 +21,15 @@ mod code {
     pub const UNAUTHENTICATED: i32 = 16;
 }
 
+/// What a peer that hangs up looks like, depending on who is faster.
+const CUT_OFF: [&str; 5] = [
+    "connection closed",
+    "fatal alert",
+    "broken pipe",
+    "reset by peer",
+    "protocol error",
+];
+
 /// Why a call failed, in the classes that matter to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -66,6 +75,22 @@ impl Failure {
                 reason: "its answer would be too large".to_owned(),
             },
             Self::Rejected(reason) => StoreError::Rejected { endpoints, reason },
+        }
+    }
+
+    /// A connection that is closed before it ever worked has a reason that
+    /// the library keeps to itself: etcd ends the handshake so.
+    pub fn at_first_contact(self, tls: bool) -> Self {
+        let hint = if tls {
+            "is it etcd's TLS port, and does it accept our --cert?"
+        } else {
+            "does it want TLS, that is https:// or --cacert?"
+        };
+        match self {
+            Self::Unavailable(reason) if CUT_OFF.iter().any(|words| reason.contains(words)) => {
+                Self::Unavailable(format!("{reason}; {hint}"))
+            }
+            other => other,
         }
     }
 
@@ -140,7 +165,7 @@ pub(super) fn asks_for_no_user(error: &Error) -> bool {
 
 type Cause<'a> = &'a (dyn std::error::Error + 'static);
 
-fn causes<'a>(first: Option<Cause<'a>>) -> impl Iterator<Item = Cause<'a>> {
+fn causes(first: Option<Cause<'_>>) -> impl Iterator<Item = Cause<'_>> {
     std::iter::successors(first, |&cause| cause.source())
 }
 

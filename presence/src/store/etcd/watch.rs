@@ -15,6 +15,7 @@ use crate::store::{StoreError, Watch, WatchMessage};
 pub struct EtcdWatch {
     stream: WatchStream,
     prefix: String,
+    after: Revision,
     connection: Arc<Connection>,
     member: Member,
 }
@@ -30,6 +31,7 @@ impl EtcdWatch {
         Ok(Self {
             stream,
             prefix: prefix.to_owned(),
+            after,
             connection: connection.clone(),
             member,
         })
@@ -43,10 +45,26 @@ impl EtcdWatch {
                 return Ok(WatchMessage::Compacted(Revision(answer.compact_revision())));
             }
             refuse_cancelled(&answer)?;
-            if !answer.created() {
-                return told(&answer);
+            if let Some(message) = self.told(&answer)? {
+                return Ok(message);
             }
         }
+    }
+
+    /// `None`: nothing that was asked for.
+    fn told(&self, answer: &WatchResponse) -> Result<Option<WatchMessage>, Failure> {
+        let header = convert::header(answer.header())?;
+        if answer.created() {
+            return Ok(None);
+        }
+        if answer.events().is_empty() {
+            return Ok(Some(WatchMessage::Progress(header)));
+        }
+        let events = answer.events().iter().filter_map(convert::event);
+        let events: Vec<_> = events
+            .filter(|event| event.revision() > self.after)
+            .collect();
+        Ok((!events.is_empty()).then_some(WatchMessage::Events { header, events }))
     }
 }
 
@@ -64,6 +82,11 @@ impl Watch for EtcdWatch {
 
 /// Waits until etcd says that the watch stands, so that a permission that is
 /// missing is seen here.
+///
+/// The watch starts at `after` itself, not at the revision behind it: etcd
+/// before 3.4.36 and 3.5.18 compacts a deletion away that happened at the very
+/// revision compacted to, and a watch from just there misses it in silence.
+/// One revision earlier it says that it is compacted.
 async fn create(
     member: Member,
     prefix: &str,
@@ -71,7 +94,7 @@ async fn create(
 ) -> Result<(WatchStream, Member), Failure> {
     let options = WatchOptions::new()
         .with_prefix()
-        .with_start_revision(after.next().0)
+        .with_start_revision(after.0.max(1))
         .with_prev_key()
         .with_progress_notify();
     let mut watches = member
@@ -90,13 +113,4 @@ fn refuse_cancelled(answer: &WatchResponse) -> Result<(), Failure> {
         return Err(Failure::of_cancelled_watch(answer.cancel_reason()));
     }
     Ok(())
-}
-
-fn told(answer: &WatchResponse) -> Result<WatchMessage, Failure> {
-    let header = convert::header(answer.header())?;
-    if answer.events().is_empty() {
-        return Ok(WatchMessage::Progress(header));
-    }
-    let events = answer.events().iter().filter_map(convert::event).collect();
-    Ok(WatchMessage::Events { header, events })
 }

@@ -1,0 +1,101 @@
+//! What the reconcilers found, for the manager, its metrics and `--once`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use presence::model::{BalancerId, Revision};
+use tokio::sync::watch;
+
+use super::pass::PassError;
+
+/// The last report of every load balancer. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Board(Arc<watch::Sender<BTreeMap<BalancerId, Report>>>);
+
+/// What a reconciler found in its last pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Where it stands.
+    pub rest: Rest,
+    /// Members that are to serve.
+    pub desired: usize,
+    /// Members that serve.
+    pub serving: usize,
+    /// Removals that are withheld.
+    pub withheld: usize,
+    /// The release that was carried out to its end.
+    pub released: Option<Revision>,
+    /// The mod_revision of the status that was written last.
+    pub status: Option<Revision>,
+    /// The last error, if the last pass had one, and its class.
+    pub error: Option<(String, &'static str)>,
+}
+
+/// Where a load balancer stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rest {
+    /// Something is going on, or was not looked at yet.
+    #[default]
+    Busy,
+    /// As the tree says.
+    InSync,
+    /// Not as the tree says, and nothing but an event, an operator, or a long
+    /// time will change that.
+    Stuck,
+    /// Nothing is left to manage as of that revision of its keys.
+    Forgotten(Revision),
+}
+
+impl Board {
+    /// The reports, and each change of them.
+    pub fn watch(&self) -> watch::Receiver<BTreeMap<BalancerId, Report>> {
+        self.0.subscribe()
+    }
+
+    /// The dismissed reconciler's report is of no interest any more.
+    pub fn remove(&self, id: &BalancerId) {
+        self.0.send_if_modified(|reports| reports.remove(id).is_some());
+    }
+
+    pub(super) fn report(&self, id: &BalancerId, report: Report) {
+        self.0.send_if_modified(|reports| {
+            let last = reports.entry(id.clone()).or_default();
+            let report = Report {
+                status: last.status,
+                ..report
+            };
+            let news = *last != report;
+            *last = report;
+            news
+        });
+    }
+
+    pub(super) fn wrote(&self, id: &BalancerId, status: Revision) {
+        self.0.send_modify(|reports| {
+            reports.entry(id.clone()).or_default().status = Some(status);
+        });
+    }
+
+    pub(super) fn failed(&self, id: &BalancerId, error: &PassError) {
+        self.0.send_modify(|reports| {
+            let report = reports.entry(id.clone()).or_default();
+            report.error = Some((error.to_string(), error.class()));
+            report.rest = if error.is_temporary() {
+                Rest::Busy
+            } else {
+                Rest::Stuck
+            };
+        });
+    }
+
+    pub(super) fn forgotten(&self, id: &BalancerId, revision: Revision) {
+        self.0.send_modify(|reports| {
+            let report = reports.entry(id.clone()).or_default();
+            *report = Report {
+                rest: Rest::Forgotten(revision),
+                released: report.released,
+                ..Report::default()
+            };
+        });
+    }
+}

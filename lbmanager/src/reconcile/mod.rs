@@ -1,0 +1,266 @@
+//! One load balancer, kept as the tree says.
+//!
+//! One task for each load balancer ([`Reconciler::run`]). It is told the
+//! newest state on a `watch` channel ([`Orders`]) and never why it should
+//! look; what it found goes to the [`Board`]. A pass runs to its end before
+//! the next begins, so the writes of one load balancer are serialised.
+
+mod board;
+mod hook;
+mod pass;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use presence::model::{BalancerId, HostId, MemberId, Revision};
+use presence::process::backoff::Backoff;
+use presence::process::clock::Clock;
+use presence::process::shutdown::Shutdown;
+use presence::store::Store;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+pub use board::{Board, Report, Rest};
+pub use hook::{Crash, Hook, NoHook, Point};
+
+use crate::backend::Backend;
+use crate::record::Record;
+use crate::tree::{BalancerTree, Config};
+use pass::{PassError, Passed};
+
+/// Changes that come within this time of each other are one burst,
+const BURST_GAP: Duration = Duration::from_millis(5);
+/// which is waited for no longer than this.
+const BURST_LENGTH: Duration = Duration::from_secs(1);
+/// News during a back-off is not acted on before this.
+const NEWS_PAUSE: Duration = Duration::from_secs(2);
+
+/// The state that a reconciler works from. All of it is state: losing all but
+/// the last is no loss.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    /// What the tree says of this load balancer.
+    pub tree: Arc<BalancerTree>,
+    /// Options for everything.
+    pub general: Option<Arc<Config>>,
+    /// The mod_revision of an operator's release key.
+    pub released: Option<Revision>,
+    /// Why nothing may be removed: the history was replaced.
+    pub frozen: Option<Arc<str>>,
+    /// How often the history was replaced.
+    pub replacements: u32,
+    /// Counts up when it is time to look for drift.
+    pub resync: u64,
+}
+
+impl Orders {
+    fn differ(&self, other: &Self) -> bool {
+        let same_general = match (&self.general, &other.general) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        !same_general
+            || !Arc::ptr_eq(&self.tree, &other.tree)
+            || self.released != other.released
+            || self.frozen != other.frozen
+            || self.replacements != other.replacements
+            || self.resync != other.resync
+    }
+
+    /// Sends them on if they are news.
+    pub fn send(self, to: &watch::Sender<Self>) {
+        to.send_if_modified(|last| {
+            let news = self.differ(last);
+            *last = self;
+            news
+        });
+    }
+}
+
+/// What is the same for all reconcilers.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Who writes the status.
+    pub host: HostId,
+    /// How long the tree must have been quiet before strangers leave.
+    pub settle: Duration,
+    /// How long a member whose lease ended is held at most.
+    pub hold: Duration,
+    /// Change nothing, say what would be changed.
+    pub dry_run: bool,
+}
+
+/// Strangers leave after so long at the latest, however busy the tree is.
+const SETTLE_AT_MOST: Duration = Duration::from_mins(1);
+
+/// What all reconcilers of a kind of load balancer share.
+#[derive(Debug, Clone)]
+pub struct Shared<S, B, H = NoHook> {
+    /// Where the status is written.
+    pub store: S,
+    /// The load balancers.
+    pub backend: B,
+    /// Where tests end the process.
+    pub hook: H,
+    /// The time.
+    pub clock: Clock,
+    /// How to go about it.
+    pub settings: Arc<Settings>,
+    /// Where reports go.
+    pub board: Board,
+}
+
+/// Keeps one load balancer.
+pub struct Reconciler<S, B, H = NoHook> {
+    id: BalancerId,
+    shared: Shared<S, B, H>,
+    record: Record,
+    /// The status as it is in the store, as far as is known.
+    written: Option<Vec<u8>>,
+    /// Who is registered, where nothing can have changed it since it was read
+    /// but this reconciler.
+    registered: Option<BTreeSet<MemberId>>,
+    healthy_after: Duration,
+    rejected: BTreeMap<MemberId, Rejection>,
+    replacements: u32,
+    resync: u64,
+    settling: Settling,
+    polls: Backoff,
+    failures: Backoff,
+    slow_failures: Backoff,
+}
+
+/// A member that the load balancer refused.
+#[derive(Debug)]
+struct Rejection {
+    /// Its key's mod_revision then: writing the key again is another try.
+    mod_revision: Option<Revision>,
+    again: Timestamp,
+    backoff: Backoff,
+}
+
+/// Since when the tree is quiet.
+#[derive(Debug, Clone, Copy)]
+struct Settling {
+    revision: Revision,
+    first: Timestamp,
+    quiet: Timestamp,
+}
+
+impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
+    /// A reconciler that goes on from the record that the store has.
+    pub fn new(id: BalancerId, shared: Shared<S, B, H>, record: Option<Record>) -> Self {
+        let now = shared.clock.now();
+        Self {
+            id,
+            written: record.as_ref().map(Record::to_json),
+            record: record.unwrap_or_default(),
+            registered: None,
+            healthy_after: Duration::ZERO,
+            rejected: BTreeMap::new(),
+            replacements: 0,
+            resync: 0,
+            settling: Settling {
+                revision: Revision::default(),
+                first: now,
+                quiet: now,
+            },
+            polls: Backoff::new(Duration::from_millis(500), Duration::from_secs(15)),
+            failures: Backoff::new(Duration::from_millis(500), Duration::from_mins(1)),
+            slow_failures: Backoff::new(Duration::from_secs(5), Duration::from_mins(5)),
+            shared,
+        }
+    }
+
+    /// Reconciles until shutdown, or until there is nothing left to manage.
+    pub async fn run(mut self, mut orders: watch::Receiver<Orders>, shutdown: Shutdown) {
+        loop {
+            let current = orders.borrow_and_update().clone();
+            let wake = match self.pass(&current).await {
+                Ok(Passed::Forgotten) => {
+                    self.shared.board.forgotten(&self.id, current.tree.revision);
+                    return;
+                }
+                Ok(Passed::Next(next)) => {
+                    self.failures.succeeded();
+                    self.slow_failures.succeeded();
+                    Wake::at(next.map(|wait| Instant::now() + wait))
+                }
+                Err(PassError::Crashed(_)) => return,
+                Err(error) => self.after_failure(&error),
+            };
+            tokio::select! {
+                biased;
+                () = shutdown.triggered() => return,
+                ended = wake.wait(&mut orders) => if ended { return },
+            }
+        }
+    }
+
+    fn after_failure(&mut self, error: &PassError) -> Wake {
+        self.registered = None;
+        let backoff = if error.is_temporary() {
+            &mut self.failures
+        } else {
+            &mut self.slow_failures
+        };
+        let wait = backoff.failed();
+        tracing::warn!(
+            balancer = %self.id,
+            error = %error,
+            again_in_seconds = wait.as_secs_f32(),
+            "the load balancer could not be brought in line with the tree"
+        );
+        self.shared.board.failed(&self.id, error);
+        Wake {
+            at: Some(Instant::now() + wait),
+            news_from: Instant::now() + wait.min(NEWS_PAUSE),
+        }
+    }
+}
+
+/// When to look again.
+struct Wake {
+    at: Option<Instant>,
+    news_from: Instant,
+}
+
+impl Wake {
+    fn at(at: Option<Instant>) -> Self {
+        Self {
+            at,
+            news_from: Instant::now(),
+        }
+    }
+
+    /// Waits for news or the time. `true`: nobody sends orders any more.
+    async fn wait(&self, orders: &mut watch::Receiver<Orders>) -> bool {
+        let Some(at) = self.at else {
+            return self.news(orders).await;
+        };
+        tokio::select! {
+            biased;
+            ended = self.news(orders) => ended,
+            () = sleep_until(at) => false,
+        }
+    }
+
+    /// Waits until a burst of news is over. The first changes of a burst and
+    /// its last are then one pass: one describe, one register, one deregister.
+    async fn news(&self, orders: &mut watch::Receiver<Orders>) -> bool {
+        sleep_until(self.news_from).await;
+        if orders.changed().await.is_err() {
+            return true;
+        }
+        let end = Instant::now() + BURST_LENGTH;
+        let burst = async {
+            while let Ok(Ok(())) = timeout(BURST_GAP, orders.changed()).await {}
+        };
+        // Longer than the longest burst nobody waits; what comes is seen next.
+        let _ = timeout_at(end, burst).await;
+        false
+    }
+}

@@ -1,0 +1,405 @@
+//! One pass: observe, plan, write down, carry out, report.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use presence::keys;
+use presence::model::{MemberId, Revision};
+use presence::process::backoff::Backoff;
+use presence::store::{Store, StoreError, Transaction};
+
+use super::{Crash, Hook, Orders, Point, Reconciler, Rejection, Report, Rest, SETTLE_AT_MOST};
+use crate::absorb;
+use crate::backend::{Backend, BackendError, Outcome};
+use crate::desired::{self, Desired};
+use crate::observed::{Condition, Health, Observed};
+use crate::plan::{self, Context, Plan};
+use crate::record::{Action, Reason, Record, Role, State};
+
+/// How a pass ended well.
+pub(super) enum Passed {
+    /// Look again after this time, or when there is news.
+    Next(Option<Duration>),
+    /// Nothing is left to manage.
+    Forgotten,
+}
+
+/// Why a pass did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PassError {
+    #[error("{0}")]
+    Backend(#[from] BackendError),
+    #[error("the status cannot be written, and nothing is done without: {0}")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Crashed(#[from] Crash),
+}
+
+impl PassError {
+    pub(super) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Backend(error) => error.is_temporary(),
+            Self::Store(error) => error.is_temporary(),
+            Self::Crashed(_) => false,
+        }
+    }
+
+    pub(super) fn class(&self) -> &'static str {
+        match self {
+            Self::Backend(error) => error.class(),
+            Self::Store(_) => "etcd",
+            Self::Crashed(_) => "crash",
+        }
+    }
+}
+
+impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
+    pub(super) async fn pass(&mut self, orders: &Orders) -> Result<Passed, PassError> {
+        self.catch_up(orders);
+        let now = self.shared.clock.now();
+        let mut record = absorb::since_purge(std::mem::take(&mut self.record), &orders.tree);
+        record.manager = self.shared.settings.host.to_string();
+        let desired = desired::desired(
+            self.id.kind(),
+            &orders.tree,
+            orders.general.as_deref(),
+            &record,
+        );
+        record = absorb::absorb(record, &orders.tree, &desired, now);
+        self.record = record;
+        self.forget_rejections(&desired);
+        if self.nothing_left(&desired, orders) {
+            return self.forget().await;
+        }
+        let context = self.context(orders, now);
+        let plan = match self.decide(&desired, &context).await {
+            Ok(plan) => plan,
+            Err(error) => return self.fail(error).await,
+        };
+        if self.shared.settings.dry_run {
+            self.report(&desired, &plan, orders);
+            return Ok(self.say(&plan));
+        }
+        let acted = plan.has_steps();
+        self.record = plan.record.clone();
+        self.carry_out(&plan).await?;
+        self.record.error = None;
+        self.save().await?;
+        self.shared.hook.reached(Point::Reported)?;
+        self.report(&desired, &plan, orders);
+        if self.nothing_left(&desired, orders) && !acted {
+            return self.forget().await;
+        }
+        Ok(Passed::Next(self.next(&plan, acted)))
+    }
+
+    /// Takes in what concerns this reconciler itself, not the plan.
+    fn catch_up(&mut self, orders: &Orders) {
+        let now = self.shared.clock.now();
+        if self.settling.revision != orders.tree.revision {
+            self.settling.revision = orders.tree.revision;
+            self.settling.quiet = now;
+        }
+        if std::mem::replace(&mut self.replacements, orders.replacements) != orders.replacements {
+            // Revisions of another history compare with nothing here.
+            self.record.revision = orders.tree.revision;
+            self.written = None;
+            self.registered = None;
+        }
+        if std::mem::replace(&mut self.resync, orders.resync) != orders.resync {
+            self.registered = None;
+        }
+    }
+
+    /// A member whose key was written again, or is gone, is no longer known to
+    /// be refused.
+    fn forget_rejections(&mut self, desired: &Desired) {
+        self.rejected.retain(|member, rejection| {
+            let key = desired.members.get(member).map(|key| key.mod_revision);
+            key.is_some() && key == rejection.mod_revision
+        });
+    }
+
+    fn context(&self, orders: &Orders, now: Timestamp) -> Context {
+        let quiet = plan::after(self.settling.quiet, self.shared.settings.settle);
+        let latest = plan::after(self.settling.first, SETTLE_AT_MOST);
+        Context {
+            now,
+            hold: self.shared.settings.hold,
+            settled_at: quiet.min(latest.max(self.settling.first)),
+            released: orders.released.is_some(),
+            frozen: orders.frozen.as_deref().map(str::to_owned),
+            rejected: self
+                .rejected
+                .iter()
+                .map(|(member, rejection)| (member.clone(), rejection.again))
+                .collect(),
+        }
+    }
+
+    /// Observes as much as the decision needs. Health costs a request for each
+    /// load balancer, so it is asked for only where it can matter: where
+    /// somebody may leave, or has yet to get in service.
+    async fn decide(&mut self, desired: &Desired, context: &Context) -> Result<Plan, BackendError> {
+        if self.registered.is_none() {
+            let described = self.shared.backend.describe(&self.id).await?;
+            self.healthy_after = described.healthy_after;
+            self.registered = Some(described.registered);
+            if let Some(observed) = self.as_recorded() {
+                let plan = plan::plan(desired, &observed, self.record.clone(), context);
+                let harmless = plan.deregister.is_empty() && plan.record.withheld.is_empty();
+                if harmless && (!plan.waiting || !plan.register.is_empty()) {
+                    return Ok(plan);
+                }
+            }
+        }
+        let health = self.shared.backend.health(&self.id).await?;
+        let observed = self.observed(health);
+        Ok(plan::plan(desired, &observed, self.record.clone(), context))
+    }
+
+    /// What was described, if everyone there was in service when last seen.
+    fn as_recorded(&self) -> Option<Observed> {
+        let registered = self.registered.as_ref()?;
+        let serves = |member: &MemberId| {
+            let known = self.record.members.get(member);
+            known.is_some_and(|known| known.state == State::Serving)
+        };
+        if self.record.contact.is_none() || !registered.iter().all(serves) {
+            return None;
+        }
+        let members = registered.iter().cloned();
+        Some(Observed {
+            members: members.map(|id| (id, Condition::InService)).collect(),
+            healthy_after: self.healthy_after,
+            unreadable: None,
+        })
+    }
+
+    fn observed(&self, health: Health) -> Observed {
+        let (told, unreadable) = match health {
+            Health::Read(told) => (told, None),
+            Health::Unreadable(why) => (BTreeMap::new(), Some(why)),
+        };
+        let mut members = told;
+        for member in self.registered.iter().flatten() {
+            members.entry(member.clone()).or_insert_with(|| {
+                Condition::Unknown("the load balancer says nothing about it".to_owned())
+            });
+        }
+        Observed {
+            members,
+            healthy_after: self.healthy_after,
+            unreadable,
+        }
+    }
+
+    async fn carry_out(&mut self, plan: &Plan) -> Result<(), PassError> {
+        if !plan.has_steps() {
+            return Ok(());
+        }
+        self.polls.succeeded();
+        self.announce(&plan.register);
+        self.save().await?;
+        self.shared.hook.reached(Point::Announced)?;
+        let mut failure = None;
+        if !plan.register.is_empty() {
+            let outcome = self.shared.backend.register(&self.id, &plan.register).await;
+            failure = self.registered(outcome);
+            self.shared.hook.reached(Point::Registered)?;
+        }
+        if failure.is_none() && !plan.deregister.is_empty() {
+            let leaving = plan.deregister.keys().cloned().collect();
+            let outcome = self.shared.backend.deregister(&self.id, &leaving).await;
+            failure = self.deregistered(outcome, &plan.deregister);
+            self.shared.hook.reached(Point::Deregistered)?;
+        }
+        match failure {
+            None => Ok(()),
+            Some(error) => self.fail(error).await.map(|_| ()),
+        }
+    }
+
+    /// Before a member is registered the ledger says that it was this tree
+    /// that put it there.
+    fn announce(&mut self, register: &BTreeSet<MemberId>) {
+        let now = self.shared.clock.now();
+        for member in register {
+            let known = self.record.members.entry(member.clone()).or_default();
+            known.placed = true;
+            known.registered_at = Some(now);
+            known.state = State::Registering;
+            known.detail = None;
+        }
+    }
+
+    fn registered(&mut self, outcome: Outcome) -> Option<BackendError> {
+        let now = self.shared.clock.now();
+        let done: Vec<MemberId> = outcome.done.iter().cloned().collect();
+        if !done.is_empty() {
+            tracing::info!(balancer = %self.id, members = %list(&done), "registered");
+            self.record.changed(now, Action::Register, &done, None);
+        }
+        for member in outcome.done {
+            self.rejected.remove(&member);
+            self.registered.get_or_insert_default().insert(member);
+        }
+        for (member, why) in outcome.rejected {
+            self.reject(member, why, now);
+        }
+        outcome.error
+    }
+
+    fn reject(&mut self, member: MemberId, why: String, now: Timestamp) {
+        tracing::warn!(balancer = %self.id, %member, why, "refused by the load balancer");
+        let known = self.record.members.entry(member.clone()).or_default();
+        known.state = State::Rejected;
+        known.detail = Some(why);
+        known.registered_at = None;
+        let mod_revision = known.mod_revision;
+        let rejection = self.rejected.entry(member).or_insert_with(|| Rejection {
+            mod_revision,
+            again: now,
+            backoff: Backoff::new(Duration::from_secs(15), Duration::from_mins(10)),
+        });
+        rejection.again = plan::after(now, rejection.backoff.failed());
+    }
+
+    fn deregistered(
+        &mut self,
+        outcome: Outcome,
+        reasons: &BTreeMap<MemberId, Reason>,
+    ) -> Option<BackendError> {
+        let now = self.shared.clock.now();
+        let mut by_reason: BTreeMap<Reason, Vec<MemberId>> = BTreeMap::new();
+        for member in outcome.done {
+            if let Some(registered) = &mut self.registered {
+                registered.remove(&member);
+            }
+            if let Some(reason) = reasons.get(&member) {
+                by_reason.entry(*reason).or_default().push(member);
+            }
+        }
+        for (reason, members) in by_reason {
+            tracing::info!(balancer = %self.id, members = %list(&members), %reason, "deregistered");
+            self.record
+                .changed(now, Action::Deregister, &members, Some(reason));
+        }
+        let refused = outcome.rejected.into_iter().next();
+        outcome.error.or_else(|| {
+            refused.map(|(member, why)| {
+                BackendError::Rejected(format!("{member} cannot be taken out: {why}"))
+            })
+        })
+    }
+
+    /// Puts the error into the status; which of the two is told if that fails
+    /// as well does not matter.
+    async fn fail(&mut self, error: BackendError) -> Result<Passed, PassError> {
+        self.record.failed_with(self.shared.clock.now(), error.to_string());
+        if !self.shared.settings.dry_run {
+            self.save().await?;
+        }
+        Err(error.into())
+    }
+
+    /// Writes the status, if it is not what the store has.
+    async fn save(&mut self) -> Result<(), StoreError> {
+        let value = self.record.to_json();
+        if self.written.as_ref() == Some(&value) {
+            return Ok(());
+        }
+        let key = keys::status::balancer(&self.id);
+        // If this fails it may have been written all the same.
+        self.written = None;
+        let commit = self.shared.store.commit(Transaction::put(key, value.clone())).await?;
+        self.written = Some(value);
+        self.shared.board.wrote(&self.id, commit.header.revision);
+        Ok(())
+    }
+
+    fn nothing_left(&self, desired: &Desired, orders: &Orders) -> bool {
+        desired.members.is_empty()
+            && desired.elsewhere.is_empty()
+            && orders.frozen.is_none()
+            && self.record.members.values().all(|known| known.removal.is_none())
+    }
+
+    async fn forget(&mut self) -> Result<Passed, PassError> {
+        if !self.shared.settings.dry_run && self.written.is_some() {
+            let key = keys::status::balancer(&self.id);
+            self.shared.store.commit(Transaction::delete(key)).await?;
+        }
+        self.shared.hook.reached(Point::Forgotten)?;
+        tracing::info!(balancer = %self.id, "no longer managed: the tree has no member of it");
+        Ok(Passed::Forgotten)
+    }
+
+    fn report(&mut self, desired: &Desired, plan: &Plan, orders: &Orders) {
+        let members = self.record.members.values();
+        let serving = members.filter(|known| known.state == State::Serving).count();
+        let idle = !plan.has_steps() && !plan.waiting;
+        let soon = plan.look_again.is_some_and(|at| {
+            at <= plan::after(self.shared.clock.now(), SETTLE_AT_MOST)
+        });
+        let all_in = self.record.members.values().all(|known| {
+            known.wanted != Role::Serve || known.state == State::Serving
+        });
+        let rest = match (idle, self.record.withheld.is_empty() && all_in) {
+            (true, true) => Rest::InSync,
+            (true, false) if !soon => Rest::Stuck,
+            (false, false) if !plan.has_steps() && !soon => Rest::Stuck,
+            _ => Rest::Busy,
+        };
+        self.shared.board.report(
+            &self.id,
+            Report {
+                rest,
+                desired: desired.members.len(),
+                serving,
+                withheld: self.record.withheld.len(),
+                released: orders.released.filter(|_| {
+                    !plan.has_steps() && desired.blocked.is_none() && orders.frozen.is_none()
+                }),
+                status: None,
+                error: None,
+            },
+        );
+    }
+
+    fn next(&mut self, plan: &Plan, acted: bool) -> Option<Duration> {
+        let poll = (acted || plan.waiting).then(|| self.polls.failed());
+        if poll.is_none() {
+            self.polls.succeeded();
+        }
+        let timer = plan.look_again.map(|at| until(at, self.shared.clock.now()));
+        [poll, timer].into_iter().flatten().min()
+    }
+
+    /// Says what would be done; each plan once.
+    fn say(&mut self, plan: &Plan) -> Passed {
+        for member in &plan.register {
+            tracing::info!(balancer = %self.id, %member, "dry run: would register");
+        }
+        for (member, reason) in &plan.deregister {
+            tracing::info!(balancer = %self.id, %member, %reason, "dry run: would deregister");
+        }
+        Passed::Next(plan.look_again.map(|at| until(at, self.shared.clock.now())))
+    }
+}
+
+fn until(at: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
+}
+
+/// The first few, and how many more.
+fn list(members: &[MemberId]) -> String {
+    const SHOWN: usize = 10;
+    let names: Vec<&str> = members.iter().take(SHOWN).map(MemberId::as_str).collect();
+    let more = members.len().saturating_sub(SHOWN);
+    match more {
+        0 => names.join(" "),
+        _ => format!("{} and {more} more", names.join(" ")),
+    }
+}
