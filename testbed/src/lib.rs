@@ -1,4 +1,5 @@
 //! x
+pub mod aws;
 pub mod certs;
 mod child;
 pub mod error;
