@@ -1,4 +1,4 @@
-"""Prepares and reads load balancers of a moto server; called by the rig as ENDPOINT REGION VERB ARGS."""
+"""Prepares and reads load balancers; called by the rig with ENDPOINT REGION VERB ARGS."""
 
 import json
 import sys
@@ -47,5 +47,31 @@ def deregister(name, *ids):
     client("elb").deregister_instances_from_load_balancer(LoadBalancerName=name, Instances=members)
 
 
-VERBS = [run_instance, create_load_balancer, instances, register, deregister]
+def health(name, *ids):
+    members = [{"InstanceId": i} for i in ids]
+    found = client("elb").describe_instance_health(LoadBalancerName=name, Instances=members)
+    return found["InstanceStates"]
+
+
+def attributes(name):
+    found = client("elb").describe_load_balancer_attributes(LoadBalancerName=name)
+    return found["LoadBalancerAttributes"]
+
+
+def descriptions(*names):
+    pages = client("elb").get_paginator("describe_load_balancers")
+    found = pages.paginate(LoadBalancerNames=list(names)).build_full_result()
+    return [dict(d, CreatedTime=str(d["CreatedTime"])) for d in found["LoadBalancerDescriptions"]]
+
+
+VERBS = [
+    run_instance,
+    create_load_balancer,
+    instances,
+    register,
+    deregister,
+    health,
+    attributes,
+    descriptions,
+]
 print(json.dumps({verb.__name__: verb for verb in VERBS}[verb](*args)))

@@ -23,7 +23,6 @@ const PORT_ATTEMPTS: usize = 5;
 #[derive(Debug)]
 pub struct Moto {
     url: String,
-    python: PathBuf,
     // Before the directory it logs to.
     _child: Child,
     _directory: TempDir,
@@ -42,10 +41,8 @@ impl Moto {
             let url = format!("http://127.0.0.1:{port}");
             let mut child = spawn(&server, port, &log).await?;
             if answers(&url, &child).await? {
-                let python = server.with_file_name("python");
                 return Ok(Self {
                     url,
-                    python,
                     _child: child,
                     _directory: directory,
                 });
@@ -119,28 +116,36 @@ impl Moto {
     }
 
     async fn python(&self, region: &str, verb: &str, args: &[&str]) -> Result<Value> {
-        let mut command = Command::new(&self.python);
-        command
-            .args(["-c", PYTHON, &self.url, region, verb])
-            .args(args);
-        command.stdin(Stdio::null()).kill_on_drop(true);
-        let failed = |source| Error::Spawn {
-            program: self.python.display().to_string(),
-            source,
-        };
-        let output = command.output().await.map_err(failed)?;
-        if !output.status.success() {
-            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-            let command = format!("moto.py {region} {verb} {}", args.join(" "));
-            return Err(Error::Command {
-                command,
-                status: output.status,
-                stderr,
-            });
-        }
-        serde_json::from_slice(&output.stdout)
-            .map_err(|error| Error::answer("moto.py", error.to_string()))
+        boto3(&self.url, region, verb, args).await
     }
+}
+
+/// Has boto3 do one thing at any endpoint: `run_instance`, `create_load_balancer NAME`,
+/// `instances NAME`, `register NAME ID..`, `deregister NAME ID..`, `health NAME ID..`,
+/// `attributes NAME` or `descriptions NAME..`. Gives what it answered.
+pub async fn boto3(endpoint: &str, region: &str, verb: &str, args: &[&str]) -> Result<Value> {
+    let python = moto_server()?.with_file_name("python");
+    let mut command = Command::new(&python);
+    command
+        .args(["-c", PYTHON, endpoint, region, verb])
+        .args(args);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let failed = |source| Error::Spawn {
+        program: python.display().to_string(),
+        source,
+    };
+    let output = command.output().await.map_err(failed)?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let command = format!("moto.py {region} {verb} {}", args.join(" "));
+        return Err(Error::Command {
+            command,
+            status: output.status,
+            stderr,
+        });
+    }
+    serde_json::from_slice(&output.stdout)
+        .map_err(|error| Error::answer("moto.py", error.to_string()))
 }
 
 /// `MOTO_SERVER`, or where `make test-tools` installs it.

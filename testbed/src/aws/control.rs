@@ -15,7 +15,10 @@ pub struct LbHandle {
     key: Key,
 }
 
-#[allow(clippy::return_self_not_must_use, reason = "what they set is set at once")]
+#[allow(
+    clippy::return_self_not_must_use,
+    reason = "what they set is set at once"
+)]
 impl LbHandle {
     pub(super) fn new(aws: Aws, region: &str, name: &str) -> Self {
         Self {

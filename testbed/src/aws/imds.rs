@@ -276,7 +276,7 @@ mod tests {
             get(&imds, "instance-id", "").await.status,
             StatusCode::SERVICE_UNAVAILABLE
         );
-        assert_eq!(imds.requests().len(), 10);
+        assert_eq!(imds.requests().len(), 11);
     }
 
     #[tokio::test]

@@ -50,7 +50,7 @@ pub(super) fn success(
         |xml| {
             xml.element(&format!("{operation}Result"), result);
             xml.element("ResponseMetadata", |xml| {
-                xml.text("RequestId", request_id(seq))
+                xml.text("RequestId", request_id(seq));
             });
         },
     );

@@ -122,7 +122,9 @@ impl Elb {
     ) {
         self.slot(&key.0, &key.1)
             .change(now, call, |balancer, log| {
-                ids.iter().for_each(|id| balancer.deregister(id, log));
+                for id in ids {
+                    balancer.deregister(id, log);
+                }
             });
     }
 
@@ -131,10 +133,9 @@ impl Elb {
         let slot = self.slot(&key.0, &key.1);
         slot.change(now, call, |balancer, log| {
             balancer.draining = false;
-            balancer
-                .registered()
-                .iter()
-                .for_each(|id| balancer.deregister(id, log));
+            for id in balancer.registered() {
+                balancer.deregister(&id, log);
+            }
         });
         slot.balancer = None;
     }

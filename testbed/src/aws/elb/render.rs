@@ -22,7 +22,7 @@ pub(super) fn load_balancer(xml: &mut Xml, region: &str, name: &str, balancer: &
     });
     xml.empty("BackendServerDescriptions");
     xml.members("AvailabilityZones", &balancer.zones, |xml, zone| {
-        xml.escaped(zone)
+        xml.escaped(zone);
     });
     xml.empty("Subnets");
     instances(xml, &balancer.listed());
@@ -78,7 +78,7 @@ pub(super) fn instance_states(xml: &mut Xml, states: &[(String, HealthState)]) {
 pub(super) fn attributes(xml: &mut Xml, balancer: &LoadBalancer) {
     xml.element("LoadBalancerAttributes", |xml| {
         xml.element("CrossZoneLoadBalancing", |xml| {
-            xml.text("Enabled", balancer.cross_zone)
+            xml.text("Enabled", balancer.cross_zone);
         });
         xml.element("AccessLog", |xml| xml.text("Enabled", false));
         xml.element("ConnectionDraining", |xml| {

@@ -92,7 +92,9 @@ impl Timeline {
         let (before, rest) = self
             .events
             .split_at(self.events.partition_point(|event| event.at < from));
-        before.iter().for_each(|event| apply(&mut members, event));
+        for event in before {
+            apply(&mut members, event);
+        }
         note(&members, from);
         // Between two changes the number can only rise, as instances become healthy.
         for event in rest.iter().take_while(|event| event.at <= to) {
@@ -104,8 +106,9 @@ impl Timeline {
 
     fn members_at(&self, at: Instant) -> Members<'_> {
         let mut members = Members::new();
-        let past = self.events.iter().take_while(|event| event.at <= at);
-        past.for_each(|event| apply(&mut members, event));
+        for event in self.events.iter().take_while(|event| event.at <= at) {
+            apply(&mut members, event);
+        }
         members
     }
 }
