@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::duration;
-use super::etcd_config::{EtcdConfig, Secret};
 use super::exit::Failure;
+use crate::store::etcd::{EtcdConfig, Secret};
 
 const USER: &str = "ETCDCTL_USER";
 const PASSWORD: &str = "ETCDCTL_PASSWORD";
@@ -140,7 +140,8 @@ impl EtcdArgs {
         &self,
         variable: Option<String>,
     ) -> Result<(Option<String>, Option<String>), EtcdArgsError> {
-        match (&self.user, variable) {
+        let given = self.user.as_ref().filter(|user| !user.is_empty());
+        match (given, variable) {
             (Some(user), _) if user.contains(':') => Err(EtcdArgsError::PasswordInArgument),
             (Some(user), _) => Ok((Some(user.clone()), None)),
             (None, Some(both)) => Ok(match both.split_once(':') {

@@ -1,4 +1,8 @@
 //! Logs: one event a line, on stderr or to the journal. Data goes to stdout.
+//!
+//! `journalctl` shows an event's message and not its fields, which it only
+//! searches (`journalctl BALANCER=…`). So a message has to be understood
+//! without its fields: what, where, which value.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::linux::fs::MetadataExt;

@@ -23,7 +23,6 @@ pub mod cli;
 pub mod clock;
 pub mod duration;
 pub mod etcd_args;
-mod etcd_config;
 pub mod exit;
 pub mod health;
 pub mod http;

@@ -1,12 +1,7 @@
-//! The plumbing as a whole, on processes of their own: `examples/plumbing.rs`.
-
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
-
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::linux::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -15,15 +10,9 @@ use nix::unistd::Pid;
 use presence::process::{COMMIT, VERSION};
 
 fn plumbing(arguments: &[&str]) -> Command {
-    let test = std::env::current_exe().unwrap();
-    let program: PathBuf = test.ancestors().nth(2).unwrap().join("examples/plumbing");
-    assert!(
-        program.exists(),
-        "{} is missing: run `cargo build -p presence --examples`",
-        program.display()
-    );
-    let mut command = Command::new(program);
-    command.args(arguments).env_clear().stdin(Stdio::null());
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(arguments).env_clear().env(super::PROGRAM, "1");
+    command.stdin(Stdio::null());
     command
 }
 
@@ -47,8 +36,7 @@ fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
 }
 
-#[test]
-fn a_wrong_command_line_exits_64_and_help_0() {
+pub fn a_wrong_command_line_exits_64_and_help_0() {
     let (code, stdout, stderr) = ends(&["run", "--nonsense"], &[]);
     assert_eq!((code, stdout.as_str()), (64, ""));
     assert!(stderr.contains("--nonsense"), "{stderr}");
@@ -59,8 +47,7 @@ fn a_wrong_command_line_exits_64_and_help_0() {
     assert!(stdout.contains("Shows the plumbing at work"), "{stdout}");
 }
 
-#[test]
-fn the_version_has_the_commit() {
+pub fn the_version_has_the_commit() {
     let (code, stdout, _) = ends(&["--version"], &[]);
     assert_eq!((code, stdout), (0, format!("plumbing {VERSION}\n")));
     assert!(VERSION.ends_with(&format!("({COMMIT})")), "{VERSION}");
@@ -68,15 +55,13 @@ fn the_version_has_the_commit() {
     assert!(hexadecimal || COMMIT == "unknown", "{COMMIT}");
 }
 
-#[test]
-fn a_panic_is_our_own_fault() {
+pub fn a_panic_is_our_own_fault() {
     let (code, _, stderr) = ends(&["panic"], &[]);
     assert_eq!(code, 70);
     assert!(stderr.contains("on purpose"), "{stderr}");
 }
 
-#[test]
-fn etcd_is_reached_by_the_variables_of_etcdctl() {
+pub fn etcd_is_reached_by_the_variables_of_etcdctl() {
     let variables = [
         ("ETCDCTL_ENDPOINTS", "https://a:2379,https://b:2379"),
         ("ETCDCTL_CACERT", "/ca.pem"),
@@ -101,8 +86,7 @@ fn etcd_is_reached_by_the_variables_of_etcdctl() {
     }
 }
 
-#[test]
-fn no_argument_holds_a_password() {
+pub fn no_argument_holds_a_password() {
     let (code, stdout, stderr) = ends(&["--user=root:hunter2", "etcd"], &[]);
     assert_eq!((code, stdout.as_str()), (64, ""));
     assert!(
@@ -112,8 +96,7 @@ fn no_argument_holds_a_password() {
     assert!(!stderr.contains("hunter2"), "{stderr}");
 }
 
-#[test]
-fn what_cannot_be_set_up_exits_78_and_says_why() {
+pub fn what_cannot_be_set_up_exits_78_and_says_why() {
     let root = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
@@ -135,8 +118,7 @@ fn what_cannot_be_set_up_exits_78_and_says_why() {
     assert!(stderr.starts_with(message), "{stderr}");
 }
 
-#[test]
-fn the_life_of_a_service_is_told_to_systemd() {
+pub fn the_life_of_a_service_is_told_to_systemd() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("notify");
     let systemd = UnixDatagram::bind(&path).unwrap();
@@ -168,8 +150,7 @@ fn the_life_of_a_service_is_told_to_systemd() {
     }
 }
 
-#[test]
-fn a_second_signal_ends_also_what_is_stuck() {
+pub fn a_second_signal_ends_also_what_is_stuck() {
     for (second, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130)] {
         let mut child = plumbing(&["--log-format=json", "stuck"])
             .stderr(Stdio::piped())
@@ -189,8 +170,7 @@ fn a_second_signal_ends_also_what_is_stuck() {
     }
 }
 
-#[test]
-fn the_journal_is_told_that_last_words_are_an_error() {
+pub fn the_journal_is_told_that_last_words_are_an_error() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("stderr");
     let stderr = File::create(&path).unwrap();
@@ -206,8 +186,7 @@ fn the_journal_is_told_that_last_words_are_an_error() {
     assert!(stderr.starts_with("<3>plumbing: --user"), "{stderr}");
 }
 
-#[test]
-fn completions_and_pages_are_written() {
+pub fn completions_and_pages_are_written() {
     let (code, stdout, _) = ends(&["completions", "bash"], &[]);
     assert_eq!(code, 0);
     assert!(stdout.contains("complete -F _plumbing"), "{stdout}");

@@ -1,5 +1,4 @@
-//! How a binary is put together from `presence::process`. The tests of the
-//! plumbing as a whole (`tests/process.rs`) run it.
+//! How a binary is put together from `presence::process`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -52,7 +51,7 @@ enum Command {
     },
 }
 
-fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     exit::main(|cli: Cli| {
         logging::init(cli.common.log_format)?;
         match cli.command {
