@@ -2,6 +2,7 @@
 
 pub mod absorb;
 pub mod backend;
+pub mod cli;
 pub mod desired;
 pub mod history;
 pub mod manager;
