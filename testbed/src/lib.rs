@@ -21,8 +21,8 @@
 //! | [`process::Program`] | `let mut p = Program::new(workspace_binary("lbmanager")?).arg("run").start().await?;` |
 //! | [`wait::until`] | `wait::until("two members", deadline, \|\| async { two(&etcd).await }).await?` |
 //!
-//! Two tasks run for most rigs, none of which a test has to look after: one that accepts or reads,
-//! and one for each connection or pipe. A rig ends its own when it is dropped.
+//! A rig that listens or reads has a task for that, and one for each connection or pipe; a call of
+//! the AWS simulator is a task as well. All end with the rig.
 
 pub mod aws;
 pub mod certs;

@@ -46,15 +46,17 @@ struct State {
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    scheme: String,
     wanted: watch::Sender<Wanted>,
     state: watch::Receiver<State>,
     task: JoinHandle<()>,
 }
 
 impl Proxy {
-    /// Starts one in front of `target`: `host:port`, or a URL of which that is taken.
+    /// Starts one in front of `target`: `host:port`, or a URL without a path.
     pub async fn start(target: &str) -> Result<Self> {
-        let target = target.rsplit('/').next().unwrap_or(target).to_owned();
+        let (scheme, target) = target.split_once("://").unwrap_or(("http", target));
+        let (scheme, target) = (scheme.to_owned(), target.trim_end_matches('/').to_owned());
         let (address, listener) = listen().await?;
         let mode = Mode::Forward;
         let (wanted, orders) = watch::channel(Wanted {
@@ -68,6 +70,7 @@ impl Proxy {
         let task = tokio::spawn(run(address, listener, target, orders, report));
         Ok(Self {
             address,
+            scheme,
             wanted,
             state,
             task,
@@ -79,9 +82,9 @@ impl Proxy {
         self.address
     }
 
-    /// Where it listens, as a URL.
+    /// Where it listens, as a URL of the target's scheme.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// How many connections go through it.

@@ -50,7 +50,7 @@ async fn a_line_is_waited_for_and_a_signal_answered() {
 #[tokio::test]
 async fn cpu_and_memory_are_measured() {
     let mut program =
-        shell("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; sleep 600").await;
+        shell("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; sleep 600; :").await;
     program
         .wait_for_line(|line| line == "done", Duration::from_mins(1))
         .await
