@@ -85,8 +85,9 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         self.record = plan.record.clone();
         self.carry_out(&plan).await?;
         self.record.error = None;
-        self.save().await?;
-        self.shared.hook.reached(Point::Reported)?;
+        if self.save().await? {
+            self.shared.hook.reached(Point::Reported)?;
+        }
         self.report(&desired, &plan, orders);
         if self.nothing_left(&desired, orders) && !acted {
             return self.forget().await;
@@ -305,11 +306,11 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         Err(error.into())
     }
 
-    /// Writes the status, if it is not what the store has.
-    async fn save(&mut self) -> Result<(), StoreError> {
+    /// Writes the status, if it is not what the store has. Whether it did.
+    async fn save(&mut self) -> Result<bool, StoreError> {
         let value = self.record.to_json();
         if self.written.as_ref() == Some(&value) {
-            return Ok(());
+            return Ok(false);
         }
         let key = keys::status::balancer(&self.id);
         // If this fails it may have been written all the same.
@@ -321,7 +322,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             .await?;
         self.written = Some(value);
         self.shared.board.wrote(&self.id, commit.header.revision);
-        Ok(())
+        Ok(true)
     }
 
     fn nothing_left(&self, desired: &Desired, orders: &Orders) -> bool {
