@@ -173,8 +173,7 @@ async fn every_crash_of_every_change_ends_in_the_wanted_state() {
             points += 1;
             assert!(points < 100, "{}: it never comes to an end", scenario.name);
         }
-        let least = 2;
-        assert!(points >= least, "{}: only {points} points", scenario.name);
+        assert!(points > 0, "{}: no point was reached", scenario.name);
     }
 }
 
