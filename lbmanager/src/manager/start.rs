@@ -138,6 +138,7 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         store: parts.store,
         clock: parts.clock,
         settings: parts.settings,
+        reports: parts.board.watch(),
         board: parts.board,
         history: parts.history,
         snapshots,
@@ -153,7 +154,7 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         resync_at,
         replacements: 0,
         reconnects: 0,
-        malformed: Vec::new(),
+        malformed: Arc::default(),
     })
 }
 
