@@ -2,7 +2,11 @@
 
 pub mod absorb;
 pub mod backend;
+pub mod cli;
 pub mod desired;
+pub mod history;
+pub mod manager;
+pub mod metrics;
 pub mod observed;
 pub mod plan;
 pub mod reconcile;

@@ -42,8 +42,8 @@ pub enum Rest {
     /// Not as the tree says, and nothing but an event, an operator, or a long
     /// time will change that.
     Stuck,
-    /// Nothing is left to manage as of that revision of its keys.
-    Forgotten(Revision),
+    /// Nothing is left to manage, and the reconciler has ended.
+    Forgotten,
 }
 
 impl Board {
@@ -54,7 +54,8 @@ impl Board {
 
     /// The dismissed reconciler's report is of no interest any more.
     pub fn remove(&self, id: &BalancerId) {
-        self.0.send_if_modified(|reports| reports.remove(id).is_some());
+        self.0
+            .send_if_modified(|reports| reports.remove(id).is_some());
     }
 
     pub(super) fn report(&self, id: &BalancerId, report: Report) {
@@ -88,11 +89,11 @@ impl Board {
         });
     }
 
-    pub(super) fn forgotten(&self, id: &BalancerId, revision: Revision) {
+    pub(super) fn forgotten(&self, id: &BalancerId) {
         self.0.send_modify(|reports| {
             let report = reports.entry(id.clone()).or_default();
             *report = Report {
-                rest: Rest::Forgotten(revision),
+                rest: Rest::Forgotten,
                 released: report.released,
                 ..Report::default()
             };

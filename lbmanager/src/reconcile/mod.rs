@@ -181,7 +181,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             let current = orders.borrow_and_update().clone();
             let wake = match self.pass(&current).await {
                 Ok(Passed::Forgotten) => {
-                    self.shared.board.forgotten(&self.id, current.tree.revision);
+                    self.shared.board.forgotten(&self.id);
                     return;
                 }
                 Ok(Passed::Next(next)) => {
@@ -256,9 +256,7 @@ impl Wake {
             return true;
         }
         let end = Instant::now() + BURST_LENGTH;
-        let burst = async {
-            while let Ok(Ok(())) = timeout(BURST_GAP, orders.changed()).await {}
-        };
+        let burst = async { while let Ok(Ok(())) = timeout(BURST_GAP, orders.changed()).await {} };
         // Longer than the longest burst nobody waits; what comes is seen next.
         let _ = timeout_at(end, burst).await;
         false

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use presence::keys;
-use presence::model::{MemberId, Revision};
+use presence::model::MemberId;
 use presence::process::backoff::Backoff;
 use presence::store::{Store, StoreError, Transaction};
 
@@ -15,7 +15,7 @@ use crate::backend::{Backend, BackendError, Outcome};
 use crate::desired::{self, Desired};
 use crate::observed::{Condition, Health, Observed};
 use crate::plan::{self, Context, Plan};
-use crate::record::{Action, Reason, Record, Role, State};
+use crate::record::{Action, Reason, Role, State};
 
 /// How a pass ended well.
 pub(super) enum Passed {
@@ -85,8 +85,9 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         self.record = plan.record.clone();
         self.carry_out(&plan).await?;
         self.record.error = None;
-        self.save().await?;
-        self.shared.hook.reached(Point::Reported)?;
+        if self.save().await? {
+            self.shared.hook.reached(Point::Reported)?;
+        }
         self.report(&desired, &plan, orders);
         if self.nothing_left(&desired, orders) && !acted {
             return self.forget().await;
@@ -297,33 +298,42 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     /// Puts the error into the status; which of the two is told if that fails
     /// as well does not matter.
     async fn fail(&mut self, error: BackendError) -> Result<Passed, PassError> {
-        self.record.failed_with(self.shared.clock.now(), error.to_string());
+        self.record
+            .failed_with(self.shared.clock.now(), error.to_string());
         if !self.shared.settings.dry_run {
             self.save().await?;
         }
         Err(error.into())
     }
 
-    /// Writes the status, if it is not what the store has.
-    async fn save(&mut self) -> Result<(), StoreError> {
+    /// Writes the status, if it is not what the store has. Whether it did.
+    async fn save(&mut self) -> Result<bool, StoreError> {
         let value = self.record.to_json();
         if self.written.as_ref() == Some(&value) {
-            return Ok(());
+            return Ok(false);
         }
         let key = keys::status::balancer(&self.id);
         // If this fails it may have been written all the same.
         self.written = None;
-        let commit = self.shared.store.commit(Transaction::put(key, value.clone())).await?;
+        let commit = self
+            .shared
+            .store
+            .commit(Transaction::put(key, value.clone()))
+            .await?;
         self.written = Some(value);
         self.shared.board.wrote(&self.id, commit.header.revision);
-        Ok(())
+        Ok(true)
     }
 
     fn nothing_left(&self, desired: &Desired, orders: &Orders) -> bool {
         desired.members.is_empty()
             && desired.elsewhere.is_empty()
             && orders.frozen.is_none()
-            && self.record.members.values().all(|known| known.removal.is_none())
+            && self
+                .record
+                .members
+                .values()
+                .all(|known| known.removal.is_none())
     }
 
     async fn forget(&mut self) -> Result<Passed, PassError> {
@@ -338,14 +348,18 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
 
     fn report(&mut self, desired: &Desired, plan: &Plan, orders: &Orders) {
         let members = self.record.members.values();
-        let serving = members.filter(|known| known.state == State::Serving).count();
+        let serving = members
+            .filter(|known| known.state == State::Serving)
+            .count();
         let idle = !plan.has_steps() && !plan.waiting;
-        let soon = plan.look_again.is_some_and(|at| {
-            at <= plan::after(self.shared.clock.now(), SETTLE_AT_MOST)
-        });
-        let all_in = self.record.members.values().all(|known| {
-            known.wanted != Role::Serve || known.state == State::Serving
-        });
+        let soon = plan
+            .look_again
+            .is_some_and(|at| at <= plan::after(self.shared.clock.now(), SETTLE_AT_MOST));
+        let all_in = self
+            .record
+            .members
+            .values()
+            .all(|known| known.wanted != Role::Serve || known.state == State::Serving);
         let rest = match (idle, self.record.withheld.is_empty() && all_in) {
             (true, true) => Rest::InSync,
             (true, false) if !soon => Rest::Stuck,

@@ -1,0 +1,227 @@
+//! `lbmanager run`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use presence::model::Kind;
+use presence::process::args::DaemonArgs;
+use presence::process::clock::Clock;
+use presence::process::exit::Failure;
+use presence::process::health::Health;
+use presence::process::metrics;
+use presence::process::shutdown::Shutdown;
+use presence::process::state_file::StateError;
+use presence::process::systemd::Manager as Systemd;
+use presence::process::{duration, logging};
+use presence::store::Store;
+use prometheus_client::registry::Registry;
+
+use super::TreeArgs;
+use crate::history::History;
+use crate::manager::{self, Launch, ManagerError, Parts, Settings};
+use crate::metrics::Metrics;
+use crate::reconcile::{Board, NoHook, Shared};
+
+pub(super) const EXAMPLE: &str = "Example:
+  lbmanager run --endpoints http://10.0.0.1:2379,http://10.0.0.2:2379 --listen 127.0.0.1:9180";
+
+/// Where the state is kept where systemd does not say.
+const STATE_DIR: &str = "/var/lib/lbmanager";
+
+/// Exit code of `--once` and `plan` where not everything is as the tree says.
+pub(super) const CHANGES: u8 = 2;
+
+/// Flags of `run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    tree: TreeArgs,
+
+    #[command(flatten)]
+    daemon: DaemonArgs,
+
+    /// How long the tree of a load balancer must be quiet before members that
+    /// it does not list are removed
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
+    settle: Duration,
+
+    /// How often changes made by hand are looked for
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
+    resync: Duration,
+
+    /// How long members whose lease ended are held at most
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
+    hold: Duration,
+
+    /// The kinds of load balancer to manage [default: all]
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    backends: Vec<Kind>,
+
+    /// Change nothing, neither in etcd nor in any load balancer; say what
+    /// would be changed
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Bring everything in line once and exit: 0 when in sync, 2 when not
+    #[arg(long)]
+    once: bool,
+}
+
+pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
+    logging::init(args.tree.common.log_format)?;
+    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
+    let settings = settings(&args)?;
+    let health = Health::starting();
+    let (notifier, sender) = Systemd::from_env()?.connect(health.clone());
+    let mut registry = metrics::registry("lbmanager");
+    let board = Board::default();
+    let store = args.tree.store().await?;
+    let clock = Clock::system();
+    let shared = SharedParts {
+        store: store.clone(),
+        clock: clock.clone(),
+        settings: settings.for_reconcilers(),
+        board: board.clone(),
+    };
+    let parts = Parts {
+        launchers: launchers(&args.backends, &shared, &mut registry).await?,
+        history: history(&args)?,
+        metrics: Metrics::new(&mut registry),
+        store,
+        clock,
+        settings,
+        board,
+        health: health.clone(),
+        notifier: notifier.clone(),
+        shutdown: shutdown.clone(),
+    };
+    let endpoint = args.daemon.listen().await?;
+    let telling = tokio::spawn(sender.run());
+    let serving = async {
+        match endpoint {
+            Some(endpoint) => endpoint.serve(health, Arc::new(registry)).await,
+            None => std::future::pending().await,
+        }
+    };
+    let result = tokio::select! {
+        result = manage(parts, args.once) => result,
+        result = serving => Err(Failure::unexpected(
+            result.err().unwrap_or_else(|| std::io::ErrorKind::UnexpectedEof.into()),
+        )
+        .context("the HTTP server ended")),
+    };
+    notifier.finish();
+    // It ends once everything was told; nobody waits for a deaf systemd.
+    let _ = tokio::time::timeout(Duration::from_secs(3), telling).await;
+    result
+}
+
+async fn manage<S: Store>(parts: Parts<S>, once: bool) -> Result<ExitCode, Failure> {
+    let Some(manager) = manager::start(parts).await else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let in_sync = manager
+        .run(once)
+        .await
+        .map_err(|error: ManagerError| Failure::unexpected(error))?;
+    if once && !in_sync {
+        return Ok(ExitCode::from(CHANGES));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn settings(args: &RunArgs) -> Result<Settings, Failure> {
+    if args.resync < Duration::from_secs(1) {
+        return Err(Failure::usage(
+            "--resync is below 1s, the shortest that is allowed",
+        ));
+    }
+    Ok(Settings {
+        tree: args.tree.prefix.clone(),
+        host: args.tree.common.host_id()?,
+        settle: args.settle,
+        resync: args.resync,
+        hold: args.hold,
+        dry_run: args.dry_run,
+    })
+}
+
+/// A dry run leaves no trace, here neither.
+fn history(args: &RunArgs) -> Result<History, Failure> {
+    if args.dry_run {
+        return Ok(History::forgetful());
+    }
+    let directory = args.daemon.state_dir(Path::new(STATE_DIR))?;
+    let mut file = directory.file("history.json");
+    match History::open(file) {
+        Ok(history) => Ok(history),
+        Err(error @ StateError::Corrupt { .. }) => {
+            file = directory.file("history.json");
+            let aside = file.set_aside()?;
+            tracing::error!(
+                %error,
+                aside = %aside.display(),
+                "what was remembered of etcd's history cannot be read; it is compared from now on"
+            );
+            Ok(History::open(file)?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+struct SharedParts<S> {
+    store: S,
+    clock: Clock,
+    settings: Arc<crate::reconcile::Settings>,
+    board: Board,
+}
+
+impl<S: Clone> SharedParts<S> {
+    fn with<B>(&self, backend: B) -> Shared<S, B> {
+        Shared {
+            store: self.store.clone(),
+            backend,
+            hook: NoHook,
+            clock: self.clock.clone(),
+            settings: Arc::clone(&self.settings),
+            board: self.board.clone(),
+        }
+    }
+}
+
+/// The backends that were asked for, of those that were built in.
+async fn launchers<S: Store>(
+    wanted: &[Kind],
+    shared: &SharedParts<S>,
+    registry: &mut Registry,
+) -> Result<BTreeMap<Kind, Box<dyn Launch>>, Failure> {
+    let mut launchers: BTreeMap<Kind, Box<dyn Launch>> = BTreeMap::new();
+    let is_wanted = |kind| wanted.is_empty() || wanted.contains(&kind);
+    #[cfg(any())]
+    if is_wanted(Kind::Elb) {
+        let elb = crate::backend::elb::Elb::from_env(registry).await;
+        launchers.insert(Kind::Elb, Box::new(shared.with(elb)));
+    }
+    let missing: BTreeSet<&str> = wanted
+        .iter()
+        .filter(|kind| !launchers.contains_key(kind))
+        .map(|kind| kind.as_str())
+        .collect();
+    if missing.is_empty() {
+        return Ok(launchers);
+    }
+    let missing: Vec<&str> = missing.into_iter().collect();
+    Err(Failure::usage(format!(
+        "--backends names {}, which is not built into this lbmanager; it has: {}",
+        missing.join(", "),
+        launchers
+            .keys()
+            .map(|kind| kind.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
+    )))
+}

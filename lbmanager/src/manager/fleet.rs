@@ -1,0 +1,144 @@
+//! The reconcilers that run, and who is to run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use presence::model::{BalancerId, Kind};
+use presence::process::shutdown::Shutdown;
+use presence::store::Store;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::backend::Backend;
+use crate::reconcile::{Hook, Orders, Reconciler, Shared};
+use crate::record::Record;
+use crate::tree::{BalancerTree, Tree};
+
+/// Makes reconcilers of one kind.
+pub trait Launch: Send + Sync {
+    /// A reconciler for this load balancer, ready to run.
+    fn launch(
+        &self,
+        id: BalancerId,
+        record: Option<Record>,
+        orders: watch::Receiver<Orders>,
+        shutdown: Shutdown,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+impl<S: Store, B: Backend, H: Hook> Launch for Shared<S, B, H> {
+    fn launch(
+        &self,
+        id: BalancerId,
+        record: Option<Record>,
+        orders: watch::Receiver<Orders>,
+        shutdown: Shutdown,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(Reconciler::new(id, self.clone(), record).run(orders, shutdown))
+    }
+}
+
+/// All reconcilers.
+pub struct Fleet {
+    launchers: BTreeMap<Kind, Box<dyn Launch>>,
+    running: BTreeMap<BalancerId, watch::Sender<Orders>>,
+    tasks: JoinSet<()>,
+    records: BTreeMap<BalancerId, Record>,
+    shutdown: Shutdown,
+    /// Kinds in the tree that nobody here manages; said once.
+    foreign: BTreeSet<Kind>,
+}
+
+impl Fleet {
+    /// A fleet that goes on from these records.
+    pub fn new(
+        launchers: BTreeMap<Kind, Box<dyn Launch>>,
+        records: BTreeMap<BalancerId, Record>,
+        shutdown: Shutdown,
+    ) -> Self {
+        let records = records
+            .into_iter()
+            .filter(|(id, _)| launchers.contains_key(&id.kind()))
+            .collect();
+        Self {
+            launchers,
+            running: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            records,
+            shutdown,
+            foreign: BTreeSet::new(),
+        }
+    }
+
+    /// Who is managed.
+    pub fn ids(&self) -> impl Iterator<Item = &BalancerId> {
+        self.running.keys()
+    }
+
+    /// Whether it is managed.
+    pub fn has(&self, id: &BalancerId) -> bool {
+        self.running.contains_key(id)
+    }
+
+    /// Tells every reconciler the newest state, and starts those that are
+    /// missing: for load balancers with members, and for those that a record
+    /// says something is left to do for.
+    pub fn steer(
+        &mut self,
+        tree: &Tree,
+        orders: impl Fn(&BalancerId, &Arc<BalancerTree>) -> Orders,
+    ) {
+        for (id, balancer) in tree.balancers.iter() {
+            if let Some(running) = self.running.get(id) {
+                orders(id, balancer).send(running);
+            } else if !balancer.members.is_empty() {
+                self.launch(id, orders(id, balancer));
+            }
+        }
+        let empty = Arc::new(BalancerTree::default());
+        while let Some((id, _)) = self.records.first_key_value() {
+            let id = id.clone();
+            let balancer = tree.balancer(&id).unwrap_or(&empty);
+            self.launch(&id, orders(&id, balancer));
+        }
+    }
+
+    fn launch(&mut self, id: &BalancerId, orders: Orders) {
+        let record = self.records.remove(id);
+        let Some(launcher) = self.launchers.get(&id.kind()) else {
+            if self.foreign.insert(id.kind()) {
+                let kind = id.kind();
+                tracing::info!(%kind, "the tree has load balancers of a kind that is not managed here");
+            }
+            return;
+        };
+        let (sender, receiver) = watch::channel(orders);
+        let task = launcher.launch(id.clone(), record, receiver, self.shutdown.clone());
+        self.tasks.spawn(task);
+        self.running.insert(id.clone(), sender);
+    }
+
+    /// Its reconciler has ended because nothing was left to manage.
+    pub fn dismiss(&mut self, id: &BalancerId) {
+        self.running.remove(id);
+    }
+
+    /// Ends when a reconciler ended that should not have. Cancel-safe.
+    pub async fn unexpected_end(&mut self) {
+        loop {
+            match self.tasks.join_next().await {
+                None => std::future::pending().await,
+                Some(Ok(())) => {}
+                Some(Err(_)) => return,
+            }
+        }
+    }
+
+    /// Ends when all have ended, which they do at shutdown.
+    pub async fn ended(&mut self) {
+        self.running.clear();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,276 @@
+//! The whole tree: one reconciler for each load balancer, told the newest
+//! state, and what concerns all of them: history, releases, resync, metrics.
+//!
+//! Tasks: the mirror of the tree, the mirror of releases, one reconciler for
+//! each load balancer, and [`Manager::run`] itself. If one ends that should
+//! not, the process ends.
+
+mod fleet;
+mod releases;
+mod start;
+mod words;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::mirror::{Connection, Snapshot};
+use presence::model::{BalancerId, Revision};
+use presence::process::clock::Clock;
+use presence::process::health::{Health, Heartbeat};
+use presence::process::shutdown::Shutdown;
+use presence::process::systemd::Notifier;
+use presence::store::Store;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep_until, timeout};
+
+pub use fleet::{Fleet, Launch};
+pub use releases::Releases;
+pub use start::{Parts, Settings, start};
+
+use crate::history::History;
+use crate::metrics::Metrics;
+use crate::reconcile::{Board, Orders, Rest};
+use crate::tree::Tree;
+
+/// How long reconcilers may take to end a pass at shutdown.
+const GRACE: Duration = Duration::from_secs(10);
+/// The main loop turns at least this often.
+const TURN: Duration = Duration::from_secs(1);
+
+/// Why a manager ends before anybody told it to.
+#[derive(Debug, thiserror::Error)]
+pub enum ManagerError {
+    /// A task ended that should not have.
+    #[error("the task {0} ended; this is a fault of lbmanager")]
+    TaskEnded(&'static str),
+}
+
+/// Keeps all load balancers of the tree.
+pub struct Manager<S: Store> {
+    pub(crate) store: S,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+    pub(crate) board: Board,
+    pub(crate) fleet: Fleet,
+    pub(crate) history: History,
+    pub(crate) snapshots: watch::Receiver<Option<Arc<Snapshot<Tree>>>>,
+    pub(crate) connection: watch::Receiver<Connection>,
+    pub(crate) releases: watch::Receiver<Option<Arc<Snapshot<Releases>>>>,
+    pub(crate) mirrors: JoinSet<()>,
+    pub(crate) metrics: Metrics,
+    pub(crate) health: Health,
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) notifier: Notifier,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) resync: u64,
+    pub(crate) resync_at: Instant,
+    pub(crate) replacements: u32,
+    pub(crate) reconnects: u32,
+    pub(crate) malformed: Vec<String>,
+}
+
+impl<S: Store> Manager<S> {
+    /// Manages until shutdown, or with `once` until everything is at rest.
+    /// Whether everything was as the tree says at the end.
+    pub async fn run(mut self, once: bool) -> Result<bool, ManagerError> {
+        let mut board = self.board.watch();
+        let mut turn = interval(TURN);
+        loop {
+            self.heartbeat.beat();
+            self.take_in().await;
+            if once && self.is_at_rest() {
+                break;
+            }
+            tokio::select! {
+                biased;
+                // All cancel-safe: what was missed is still there when asked again.
+                () = self.shutdown.triggered() => break,
+                Some(_) = self.mirrors.join_next() => return Err(ManagerError::TaskEnded("mirror")),
+                () = self.fleet.unexpected_end() => {
+                    return Err(ManagerError::TaskEnded("reconciler"));
+                }
+                _ = self.snapshots.changed() => {}
+                _ = self.releases.changed() => {}
+                _ = board.changed() => {}
+                _ = self.connection.changed() => {}
+                () = sleep_until(self.resync_at) => {}
+                _ = turn.tick() => self.save_history(),
+            }
+        }
+        let in_sync = self.is_in_sync();
+        self.stop().await;
+        Ok(in_sync)
+    }
+
+    async fn stop(mut self) {
+        self.notifier.stopping();
+        self.health.not_ready("stopping");
+        if timeout(GRACE, self.fleet.ended()).await.is_err() {
+            tracing::warn!(
+                "some load balancers were left in the middle of a pass; the next start goes on from there"
+            );
+        }
+        self.take_reports();
+        self.save_history();
+    }
+
+    /// Takes in everything that is new and tells the reconcilers.
+    async fn take_in(&mut self) {
+        let snapshot = self.snapshots.borrow_and_update().clone();
+        let releases = self.releases.borrow_and_update().clone();
+        let (Some(snapshot), Some(releases)) = (snapshot, releases) else {
+            return self.show(None);
+        };
+        self.check_history(&snapshot).await;
+        self.report_malformed(&snapshot.view);
+        self.take_reports();
+        if Instant::now() >= self.resync_at {
+            self.resync += 1;
+            self.resync_at = Instant::now() + self.settings.next_resync();
+        }
+        self.release(&snapshot, &releases.view).await;
+        let frozen: Option<Arc<str>> = self.history.frozen().map(Into::into);
+        let tree = &snapshot.view;
+        self.fleet.steer(tree, |id, balancer| Orders {
+            tree: Arc::clone(balancer),
+            general: tree.general.clone(),
+            released: releases.view.of(id),
+            frozen: frozen.clone(),
+            replacements: snapshot.replacements,
+            resync: self.resync,
+        });
+        self.show(Some(&snapshot));
+    }
+
+    async fn check_history(&mut self, snapshot: &Snapshot<Tree>) {
+        let now = self.clock.now();
+        if snapshot.replacements > self.replacements {
+            self.replacements = snapshot.replacements;
+            let why = snapshot.replaced.as_ref().map(ToString::to_string);
+            self.history.replaced(&why.unwrap_or_default(), now);
+            self.save_history();
+        }
+        if snapshot.reconnects > self.reconnects {
+            // After a gap the history may have been replaced and grown past
+            // the revision seen last; the status records give it away.
+            match start::statuses(&self.store).await {
+                Ok((header, statuses)) => {
+                    self.take_reports();
+                    self.history
+                        .check(header, &start::revisions(&statuses), now);
+                    self.reconnects = snapshot.reconnects;
+                    self.save_history();
+                }
+                Err(error) => tracing::debug!(%error, "the status records cannot be compared yet"),
+            }
+        }
+        if self.replacements == 0 {
+            self.history.seen(snapshot.header);
+        }
+    }
+
+    fn report_malformed(&mut self, tree: &Tree) {
+        if tree.malformed.len() == self.malformed.len() {
+            return;
+        }
+        for (key, error) in tree.malformed.iter() {
+            if self.malformed.binary_search(key).is_err() {
+                tracing::warn!(%error, "a key is ignored");
+            }
+        }
+        self.malformed = tree.malformed.keys().cloned().collect();
+    }
+
+    /// What the reconcilers say, and who of them is done for good.
+    fn take_reports(&mut self) {
+        let reports = self.board.watch().borrow().clone();
+        for (id, report) in &reports {
+            if let Some(status) = report.status {
+                self.history.wrote(id, status);
+            }
+            if report.rest == Rest::Forgotten {
+                self.history.forgot(id);
+                self.fleet.dismiss(id);
+                self.board.remove(id);
+            }
+        }
+        self.metrics.show(&reports);
+    }
+
+    async fn release(&mut self, snapshot: &Snapshot<Tree>, releases: &Releases) {
+        let reports = self.board.watch().borrow().clone();
+        if self.settings.dry_run {
+            return;
+        }
+        if releases.all().is_some() && self.history.frozen().is_some() {
+            match start::statuses(&self.store).await {
+                Ok((header, statuses)) => {
+                    tracing::warn!("an operator releases everything; removals go on");
+                    self.history.accept(header, &start::revisions(&statuses));
+                    self.save_history();
+                }
+                Err(error) => tracing::warn!(%error, "everything cannot be released yet"),
+            }
+            return;
+        }
+        let done = |id: &BalancerId, revision: Revision| {
+            let report = reports.get(id);
+            !self.fleet.has(id) || report.is_some_and(|report| report.released >= Some(revision))
+        };
+        let known: Vec<BalancerId> = snapshot.view.balancers.keys().cloned().collect();
+        for transaction in releases.finished(&known, done) {
+            if let Err(error) = self.store.commit(transaction).await {
+                tracing::warn!(%error, "a release that is done cannot be deleted yet");
+            }
+        }
+    }
+
+    fn save_history(&mut self) {
+        if self.history.is_dirty()
+            && let Err(error) = self.history.save()
+        {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "what is remembered of etcd's history cannot be saved"
+            );
+        }
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let reports = self.board.watch();
+        let reports = reports.borrow();
+        self.snapshots.borrow().is_some()
+            && self.releases.borrow().is_some()
+            && self.fleet.ids().all(|id| {
+                let rest = reports.get(id).map(|report| report.rest);
+                matches!(rest, Some(Rest::InSync | Rest::Stuck | Rest::Forgotten))
+            })
+    }
+
+    fn is_in_sync(&self) -> bool {
+        let reports = self.board.watch();
+        let reports = reports.borrow();
+        self.snapshots.borrow().is_some()
+            && self.fleet.ids().all(|id| {
+                let rest = reports.get(id).map(|report| report.rest);
+                matches!(rest, Some(Rest::InSync | Rest::Forgotten))
+            })
+    }
+
+    fn show(&mut self, snapshot: Option<&Snapshot<Tree>>) {
+        let connection = self.connection.borrow_and_update().clone();
+        let reports = self.board.watch().borrow().clone();
+        let frozen = self.history.frozen();
+        let words = words::status(snapshot, &connection, &reports, frozen.is_some());
+        self.notifier.status(words.clone());
+        match (snapshot, connection) {
+            (Some(_), Connection::Following) => self.health.ready(),
+            _ => self.health.not_ready(words),
+        }
+        self.metrics.frozen(frozen.is_some());
+        if let Some(snapshot) = snapshot {
+            self.metrics.tree(snapshot);
+        }
+    }
+}
