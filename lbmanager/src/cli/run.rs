@@ -163,9 +163,9 @@ fn history(args: &RunArgs) -> Result<History, Failure> {
             file = directory.file("history.json");
             let aside = file.set_aside()?;
             tracing::error!(
-                %error,
-                aside = %aside.display(),
-                "what was remembered of etcd's history cannot be read; it is compared from now on"
+                "what was remembered of etcd's history is damaged, and kept as {}; the history \
+                 is compared from now on: {error}",
+                aside.display()
             );
             Ok(History::open(file)?)
         }
