@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Content, Standing, WantedKey};
 use crate::model::{LeaseId, Revision};
 use crate::process::backoff::Backoff;
-use crate::store::{Condition, Entry, StoreError};
+use crate::store::{Condition, Entry, Event, StoreError};
 
 /// The leases that this process has had.
 #[derive(Debug, Default)]
@@ -44,6 +44,18 @@ enum Claim {
     Withdrawn,
 }
 
+/// How far what was seen last can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// What happens next is told.
+    Sure,
+    /// Something may have happened that is never told.
+    Doubtful,
+    /// Something has happened, and the watch is about to tell how it came to
+    /// be as it was found.
+    Awaiting(Option<Holder>),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     at: Revision,
@@ -61,16 +73,18 @@ pub(super) struct Key {
     /// `None`: it is to go.
     wanted: Option<WantedKey>,
     claim: Claim,
-    /// `None`: not known.
+    /// The last that is known of it, exactly as it was then. `None`: nothing
+    /// that counts.
     seen: Option<Seen>,
+    trust: Trust,
     /// Who had it before we tried to take it over.
     predecessor: Option<LeaseId>,
     /// A write was sent since we claimed it.
     taking: bool,
     /// The lease of the last write that was sent, carried out or not.
     tried: Option<LeaseId>,
-    /// It vanished while it was on this lease, of which is not known whether
-    /// it lived.
+    /// It was deleted while it was on this lease, of which is not known
+    /// whether it lived.
     question: Option<LeaseId>,
     /// The lease that it was last seen on, of ours.
     held_on: Option<LeaseId>,
@@ -91,6 +105,7 @@ impl Key {
             wanted: Some(wanted),
             claim: Claim::New,
             seen: None,
+            trust: Trust::Doubtful,
             predecessor: None,
             taking: false,
             tried: None,
@@ -135,24 +150,71 @@ impl Key {
         self.wanted = None;
     }
 
-    /// What is there as of that revision, from any source; older news than
-    /// known is no news.
-    pub fn observe(&mut self, entry: Option<&Entry>, at: Revision, leases: &Leases) {
-        if self.seen.is_some_and(|seen| at <= seen.at) {
+    /// What a read found, and the revision to watch it from.
+    ///
+    /// Where something was known before, how it came to be so matters: whether
+    /// ours was deleted, or first overwritten. So the watch tells that.
+    pub fn found(&mut self, entry: Option<&Entry>, at: Revision, leases: &Leases) -> Revision {
+        let holder = entry.map(Holder::of);
+        match self.seen {
+            Some(seen) if seen.holder != holder => {
+                self.trust = Trust::Awaiting(holder);
+                seen.at
+            }
+            Some(_) => {
+                self.know(at, holder);
+                at
+            }
+            None => {
+                self.know(at, holder);
+                if let Some((entry, holder)) = entry.zip(holder) {
+                    self.has_holder(entry, holder, leases);
+                }
+                at
+            }
+        }
+    }
+
+    /// A change that the watch told. What is older than known is no news.
+    pub fn happened(&mut self, event: &Event, leases: &Leases) {
+        if self.seen.is_some_and(|seen| event.revision() <= seen.at) {
             return;
         }
-        let holder = entry.map(|entry| Holder {
-            lease: entry.lease,
-            written: entry.mod_revision,
-        });
-        self.seen = Some(Seen { at, holder });
-        match (entry, holder) {
-            (Some(entry), Some(holder)) if leases.owns(holder) => self.is_ours(entry, holder),
-            (_, Some(holder)) => self.is_theirs(holder),
-            (_, None) if self.claim == Claim::Mine && self.held_on == leases.current => {
-                self.question = self.held_on;
+        match event {
+            Event::Put { entry, .. } => {
+                let holder = Holder::of(entry);
+                self.hear(event.revision(), Some(holder));
+                self.has_holder(entry, holder, leases);
             }
-            (_, None) => {}
+            Event::Delete { previous, .. } => {
+                self.hear(event.revision(), None);
+                let was_on = previous.as_ref().map_or(self.held_on, |entry| entry.lease);
+                if was_on.is_some() && was_on == leases.current {
+                    self.question = was_on;
+                }
+            }
+        }
+    }
+
+    fn know(&mut self, at: Revision, holder: Option<Holder>) {
+        self.seen = Some(Seen { at, holder });
+        self.trust = Trust::Sure;
+    }
+
+    /// News may be older than a write of which there was no answer, so they
+    /// do not remove every doubt.
+    fn hear(&mut self, at: Revision, holder: Option<Holder>) {
+        self.seen = Some(Seen { at, holder });
+        if self.trust == Trust::Awaiting(holder) {
+            self.trust = Trust::Sure;
+        }
+    }
+
+    fn has_holder(&mut self, entry: &Entry, holder: Holder, leases: &Leases) {
+        if leases.owns(holder) {
+            self.is_ours(entry, holder);
+        } else {
+            self.is_theirs(holder);
         }
     }
 
@@ -175,18 +237,23 @@ impl Key {
         }
     }
 
-    /// Whatever was known of it holds no longer.
+    /// What happens is not told any more, or something was done of which is
+    /// not known whether it was.
+    pub fn doubt(&mut self) {
+        self.trust = Trust::Doubtful;
+    }
+
+    /// What happened cannot be learnt any more, only what is.
     pub fn forget_seen(&mut self) {
+        self.doubt();
         self.seen = None;
     }
 
     /// The store's history is another one: revisions of the old one mean
     /// nothing in it.
     pub fn forget_history(&mut self) {
-        self.seen = None;
+        self.forget_seen();
         self.first = None;
-        // What is missing in it has not been deleted by anybody.
-        self.held_on = None;
         self.question = None;
     }
 
@@ -197,7 +264,7 @@ impl Key {
 
     pub fn lease_ended(&mut self, lease: LeaseId) {
         if self.held_on == Some(lease) && self.claim == Claim::Mine {
-            self.seen = None;
+            self.forget_seen();
         }
         self.question = self.question.filter(|asked| *asked != lease);
     }
@@ -214,8 +281,10 @@ impl Key {
         if self.wanted.is_none() {
             return Some(self.need_to_leave());
         }
-        let Some(seen) = self.seen else {
-            return Some(Need::Read);
+        let seen = match (self.seen, self.trust) {
+            (Some(seen), Trust::Sure) => seen,
+            (Some(_), Trust::Awaiting(_)) => return None,
+            _ => return Some(Need::Read),
         };
         if let Some(lease) = self.question
             && leases.current == Some(lease)
@@ -237,8 +306,8 @@ impl Key {
     fn need_to_leave(&self) -> Need {
         let gone = self.seen.is_some_and(|seen| seen.holder.is_none());
         let may_be_ours = match self.claim {
-            Claim::New | Claim::Mine => !gone,
-            Claim::Theirs => self.seen.is_none(),
+            Claim::New | Claim::Mine => !(self.trust == Trust::Sure && gone),
+            Claim::Theirs => self.trust != Trust::Sure,
             Claim::Withdrawn => false,
         };
         match self.tried {
@@ -270,7 +339,7 @@ impl Key {
     pub fn trying(&mut self, lease: LeaseId) {
         self.taking = true;
         self.tried = Some(lease);
-        self.seen = None;
+        self.doubt();
     }
 
     pub fn written(&mut self, at: Revision, lease: LeaseId) {
@@ -278,10 +347,7 @@ impl Key {
             lease: Some(lease),
             written: at,
         };
-        self.seen = Some(Seen {
-            at,
-            holder: Some(holder),
-        });
+        self.know(at, Some(holder));
         self.claim = Claim::Mine;
         self.question = None;
         self.held_on = Some(lease);
@@ -334,6 +400,15 @@ impl Key {
                 }
             }
             _ => Standing::Pending { trouble },
+        }
+    }
+}
+
+impl Holder {
+    fn of(entry: &Entry) -> Self {
+        Self {
+            lease: entry.lease,
+            written: entry.mod_revision,
         }
     }
 }

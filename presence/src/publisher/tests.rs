@@ -14,7 +14,7 @@ use tokio::time::{Instant, advance};
 use super::driver::{Driver, next};
 use super::state::Step;
 use super::{Content, Report, Standing, Wanted, WantedKey};
-use crate::model::LeaseId;
+use crate::model::{LeaseId, Revision};
 use crate::store::memory::MemoryStore;
 use crate::store::{Entry, Store, Transaction};
 
@@ -137,7 +137,7 @@ impl Publisher {
         }
     }
 
-    async fn deliver(&mut self) -> bool {
+    fn deliver(&mut self) -> bool {
         match next(&mut self.driver.watches).now_or_never() {
             Some(told) => self.driver.told(told),
             None => return false,
@@ -178,13 +178,18 @@ fn options(entry: &Entry) -> Map<String, Value> {
 struct World {
     store: MemoryStore,
     publishers: [Publisher; 2],
+    compacted: Revision,
 }
 
 impl World {
     fn new() -> Self {
         let store = MemoryStore::new();
         let publishers = [Publisher::new(&store), Publisher::new(&store)];
-        Self { store, publishers }
+        Self {
+            store,
+            publishers,
+            compacted: Revision(0),
+        }
     }
 
     async fn happen(&mut self, happening: Happening) {
@@ -192,7 +197,7 @@ impl World {
         let store = self.store.clone();
         match happening {
             Step(who) => drop(self.publishers[who].step(&store).await),
-            Deliver(who) => drop(self.publishers[who].deliver().await),
+            Deliver(who) => drop(self.publishers[who].deliver()),
             Want(who, keys, value) => self.publishers[who].want(keys, value),
             Tell(who, key) => self.publishers[who].tell(KEYS[key]),
             Restart(who) => self.restart(who),
@@ -207,7 +212,14 @@ impl World {
             AnswerIsLost => store.lose_next_answers(1),
             CallFails => store.fail_next(1),
             WatchesBreak => store.break_watches(),
-            Compact => store.compact(store.revision()),
+            Compact => {
+                self.compacted = store.revision();
+                store.compact(self.compacted);
+                // Who had not heard of a deletion yet may never do.
+                for publisher in &mut self.publishers {
+                    publisher.forbidden.clear();
+                }
+            }
             TimePasses(seconds) => advance(Duration::from_secs(seconds.into())).await,
         }
     }
@@ -232,6 +244,7 @@ impl World {
         for publisher in &mut self.publishers {
             if let Some(Standing::Published { at, lease, .. }) = publisher.standing(key)
                 && (at, Some(lease)) == (entry.mod_revision, entry.lease)
+                && at >= self.compacted
             {
                 publisher.forbidden.insert(key.to_owned(), lease);
             }
@@ -254,7 +267,7 @@ impl World {
             let mut busy = false;
             for publisher in &mut self.publishers {
                 busy |= publisher.step(&self.store).await;
-                busy |= publisher.deliver().await;
+                busy |= publisher.deliver();
             }
             let waiting = |publisher: &Publisher| {
                 let now = Instant::now();
@@ -274,7 +287,7 @@ impl World {
         );
     }
 
-    async fn end_old_leases(&self) {
+    fn end_old_leases(&self) {
         let current = |publisher: &Publisher| publisher.driver.state.report().lease;
         let current: Vec<_> = self.publishers.iter().filter_map(current).collect();
         for lease in (1..1_000).map(LeaseId) {
@@ -334,7 +347,7 @@ proptest! {
                 world.happen(happening).await;
             }
             world.settle().await;
-            world.end_old_leases().await;
+            world.end_old_leases();
             world.settle().await;
             world.check_settled();
         });
@@ -343,7 +356,7 @@ proptest! {
 
 /// All that one publisher does and is told until it has nothing to do.
 async fn run_dry(publisher: &mut Publisher, store: &MemoryStore) {
-    while publisher.step(store).await || publisher.deliver().await {}
+    while publisher.step(store).await || publisher.deliver() {}
 }
 
 #[tokio::test(start_paused = true)]
