@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tokio::process::{Child as TokioChild, ChildStderr, ChildStdout, Command};
@@ -28,7 +28,8 @@ static SPAWNER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
     sender
 });
 
-/// A running process: killed when dropped, and by the kernel when this process dies first.
+/// A running process. When dropped it is killed with all it started in its group; when this process
+/// dies first, the kernel kills it. What it leaves behind when it ends by itself is left alone.
 #[derive(Debug)]
 pub(crate) struct Child {
     name: String,
@@ -43,7 +44,11 @@ impl Child {
         let setpriv = find_program("setpriv", "apt-get install util-linux")?;
         let mut command = Command::new(setpriv);
         command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-        command.kill_on_drop(true).stdin(Stdio::null());
+        // A group of its own, so that what it starts in turn can be ended with it.
+        command
+            .process_group(0)
+            .kill_on_drop(true)
+            .stdin(Stdio::null());
         Ok(command)
     }
 
@@ -114,18 +119,26 @@ impl Child {
         }
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// SIGKILL to all of its group, and waits until it is gone. Nothing happens if it has ended.
     pub(crate) async fn kill(&mut self) -> Result<()> {
+        self.kill_group();
         self.inner
-            .kill()
+            .wait()
             .await
+            .map(drop)
             .map_err(Error::io("kill", &self.name))
+    }
+
+    /// Whether there was something to kill.
+    fn kill_group(&self) -> bool {
+        // Once it is reaped its id may belong to somebody else.
+        self.inner.id().is_some() && killpg(self.pid, Signal::SIGKILL).is_ok()
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.inner.id().is_none() || self.inner.start_kill().is_err() {
+        if !self.kill_group() {
             return;
         }
         // Its files may be removed right after this, so it must no longer write them. Left to be
@@ -140,6 +153,8 @@ impl Drop for Child {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wait;
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
 
     async fn sleeper() -> Child {
         let mut command = Child::command(Path::new("/bin/sleep")).unwrap();
@@ -159,6 +174,25 @@ mod tests {
         assert!(runs(pid));
         drop(child);
         assert!(!runs(pid));
+    }
+
+    #[tokio::test]
+    async fn what_a_child_started_goes_with_it() {
+        let mut command = Child::command(Path::new("/bin/sh")).unwrap();
+        command
+            .args(["-c", "sleep 600 & echo $!; wait"])
+            .stdout(Stdio::piped());
+        let mut child = Child::spawn("sh", command).await.unwrap();
+        let mut lines = BufReader::new(child.take_output().0.unwrap()).lines();
+        let grandchild = lines.next_line().await.unwrap().unwrap().parse().unwrap();
+        assert!(runs(grandchild));
+        drop(child);
+        let gone = wait::until_true(
+            "the grandchild to be gone",
+            Duration::from_secs(5),
+            || async { !runs(grandchild) },
+        );
+        gone.await.unwrap();
     }
 
     #[tokio::test]

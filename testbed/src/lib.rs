@@ -1,9 +1,40 @@
-//! x
+//! Starts and stops the real things for tests, demo and benchmarks.
+//!
+//! Everything here listens on 127.0.0.1 only, and is gone when its handle is dropped, also when the
+//! test panics or its process is killed. What needs a program that is not installed fails with an
+//! error that says how to install it; nothing is skipped. All of it needs a tokio runtime.
+//!
+//! | rig | one line |
+//! | --- | --- |
+//! | [`etcd::Etcd`] | `let etcd = Etcd::start().await?; etcd.put("k", "v").await?;` |
+//! | [`etcd::EtcdBuilder`] | `Etcd::builder().tls(&certificates).auth("secret").start().await?` |
+//! | [`etcd::EtcdCluster`] | `let mut c = EtcdCluster::start(3).await?; let l = c.leader().await?; c.kill(l).await?;` |
+//! | [`proxy::Proxy`] | `let p = Proxy::start(&etcd.endpoint()).await?; p.set(Mode::BlackHole).await?;` |
+//! | [`certs::Certificates`] | `let certificates = Certificates::new(directory.path())?;` |
+//! | [`aws::Aws`] | `let aws = Aws::start().await?; let web = aws.create("eu-west-1", "web").instances(["i-1"]);` |
+//! | [`aws::Faults`] | `aws.faults().add(Fault::new(Effect::Throttle).writes().times(3));` |
+//! | [`aws::Calls`] | `assert_eq!(aws.calls().of("DescribeLoadBalancers").len(), 1);` |
+//! | [`aws::Timeline`] | `assert!(web.timeline().min_in_service_between(begin, end) > 0);` |
+//! | [`aws::Imds`] | `let imds = Imds::start().await?; imds.role("lb", Duration::from_secs(60));` |
+//! | [`moto::Moto`] | `let moto = Moto::start().await?; moto.create_load_balancer("eu-west-1", "web").await?;` |
+//! | [`notify::NotifySocket`] | `let s = NotifySocket::bind()?; s.wait_for(\|state\| state == "READY=1", deadline).await?;` |
+//! | [`process::Program`] | `let mut p = Program::new(workspace_binary("lbmanager")?).arg("run").start().await?;` |
+//! | [`wait::until`] | `wait::until("two members", deadline, \|\| async { two(&etcd).await }).await?` |
+//!
+//! A rig that listens or reads has a task for that, and one for each connection or pipe; a call of
+//! the AWS simulator is a task as well. All end with the rig.
+
+pub mod aws;
 pub mod certs;
 mod child;
 pub mod error;
 pub mod etcd;
 pub mod http;
+pub mod moto;
+pub mod notify;
 pub mod ports;
+pub mod process;
+pub mod proxy;
 pub mod wait;
+
 pub use error::{Error, Result};

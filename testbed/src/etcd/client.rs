@@ -45,6 +45,16 @@ impl Client {
         }
     }
 
+    /// The same etcd by way of another URL, such as that of a proxy in front of it.
+    #[must_use]
+    pub fn at(&self, endpoint: &str) -> Self {
+        let endpoints = vec![endpoint.to_owned()];
+        Self {
+            endpoints,
+            ..self.clone()
+        }
+    }
+
     /// The URLs for clients.
     pub fn endpoints(&self) -> &[String] {
         &self.endpoints

@@ -76,10 +76,7 @@ impl EtcdCluster {
 
     /// A client of one member only.
     pub fn client_of(&self, index: usize) -> Client {
-        Client {
-            endpoints: vec![self.members[index].endpoint()],
-            ..self.client.clone()
-        }
+        self.client.at(&self.members[index].endpoint())
     }
 
     /// Stops one in its tracks; see [`Member::pause`].
