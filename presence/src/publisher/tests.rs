@@ -70,6 +70,8 @@ struct Publisher {
     leases: BTreeSet<LeaseId>,
     /// Deleted by an operator while it was known to be ours, on this lease.
     forbidden: BTreeMap<String, LeaseId>,
+    /// To be taken from whoever has it: not known to have been ours yet.
+    taking: BTreeSet<String>,
 }
 
 impl Publisher {
@@ -80,6 +82,7 @@ impl Publisher {
             wanted: Wanted::default(),
             leases: BTreeSet::new(),
             forbidden: BTreeMap::new(),
+            taking: BTreeSet::new(),
         }
     }
 
@@ -100,6 +103,9 @@ impl Publisher {
             let after = store.peek(&key);
             self.check(store, &step, &key, before.as_ref(), after.as_ref())
                 .await;
+            if let Some(Standing::Published { .. }) = self.standing(&key) {
+                self.taking.remove(&key);
+            }
         }
         true
     }
@@ -122,7 +128,12 @@ impl Publisher {
                     .is_some_and(|lease| self.leases.contains(&lease));
                 assert!(its, "deleted what is not its own: {key} {before:?}");
             }
-            (Step::Put(..), _, Some(after)) => {
+            (Step::Put(..), before, Some(after)) => {
+                let holder = before.and_then(|before| before.lease);
+                let others =
+                    before.is_some() && holder.is_none_or(|its| !self.leases.contains(&its));
+                let allowed = !others || self.taking.contains(key);
+                assert!(allowed, "took {key} from another that came later");
                 if let Some(lease) = self.forbidden.get(key) {
                     let alive = store.lease_exists(*lease).await;
                     assert!(
@@ -150,7 +161,11 @@ impl Publisher {
             if keys & (1 << bit) == 0 {
                 self.wanted.keys.remove(*key);
                 self.forbidden.remove(*key);
+                self.taking.remove(*key);
             } else {
+                if !self.wanted.keys.contains_key(*key) {
+                    self.taking.insert((*key).to_owned());
+                }
                 let wanted = self.wanted.keys.entry((*key).to_owned());
                 wanted.or_insert_with(|| WantedKey::new(content(0))).content = content(value);
             }
@@ -161,6 +176,7 @@ impl Publisher {
     fn tell(&mut self, key: &str) {
         if let Some(wanted) = self.wanted.keys.get_mut(key) {
             wanted.told += 1;
+            self.taking.insert(key.to_owned());
             self.forbidden.remove(key);
         }
         self.driver.state.want(&self.wanted);
@@ -256,6 +272,7 @@ impl World {
         let wanted = std::mem::take(&mut self.publishers[who].wanted);
         self.publishers[who] = Publisher::new(&self.store);
         self.publishers[who].driver.state.want(&wanted);
+        self.publishers[who].taking = wanted.keys.keys().cloned().collect();
         self.publishers[who].wanted = wanted;
     }
 
