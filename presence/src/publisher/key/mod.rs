@@ -1,14 +1,17 @@
 //! One key: what is known of it, and what is to be done about it.
 
+mod sight;
+
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::time::Instant;
 
+use self::sight::{Holder, Seen, Trust};
 use super::{Content, Standing, WantedKey};
 use crate::model::{LeaseId, Revision};
 use crate::process::backoff::Backoff;
-use crate::store::{Condition, Entry, Event, StoreError};
+use crate::store::{Condition, StoreError};
 
 /// The leases that this process has had.
 #[derive(Debug, Default)]
@@ -42,30 +45,6 @@ enum Claim {
     Theirs,
     /// An operator's decision.
     Withdrawn,
-}
-
-/// How far what was seen last can be relied on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    /// What happens next is told.
-    Sure,
-    /// Something may have happened that is never told.
-    Doubtful,
-    /// Something has happened, and the watch is about to tell how it came to
-    /// be as it was found.
-    Awaiting(Option<Holder>),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Seen {
-    at: Revision,
-    holder: Option<Holder>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Holder {
-    lease: Option<LeaseId>,
-    written: Revision,
 }
 
 #[derive(Debug)]
@@ -148,118 +127,6 @@ impl Key {
 
     pub fn unwant(&mut self) {
         self.wanted = None;
-    }
-
-    /// What a read found, and the revision to watch it from.
-    ///
-    /// Where something was known before, how it came to be so matters: whether
-    /// ours was deleted, or first overwritten. So the watch tells that.
-    pub fn found(&mut self, entry: Option<&Entry>, at: Revision, leases: &Leases) -> Revision {
-        let holder = entry.map(Holder::of);
-        match self.seen {
-            Some(seen) if seen.holder != holder => {
-                self.trust = Trust::Awaiting(holder);
-                seen.at
-            }
-            Some(_) => {
-                self.know(at, holder);
-                at
-            }
-            None => {
-                self.know(at, holder);
-                if let Some((entry, holder)) = entry.zip(holder) {
-                    self.has_holder(entry, holder, leases);
-                }
-                at
-            }
-        }
-    }
-
-    /// A change that the watch told. What is older than known is no news.
-    pub fn happened(&mut self, event: &Event, leases: &Leases) {
-        if self.seen.is_some_and(|seen| event.revision() <= seen.at) {
-            return;
-        }
-        match event {
-            Event::Put { entry, .. } => {
-                let holder = Holder::of(entry);
-                self.hear(event.revision(), Some(holder));
-                self.has_holder(entry, holder, leases);
-            }
-            Event::Delete { previous, .. } => {
-                self.hear(event.revision(), None);
-                let was_on = previous.as_ref().map_or(self.held_on, |entry| entry.lease);
-                if was_on.is_some() && was_on == leases.current {
-                    self.question = was_on;
-                }
-            }
-        }
-    }
-
-    fn know(&mut self, at: Revision, holder: Option<Holder>) {
-        self.seen = Some(Seen { at, holder });
-        self.trust = Trust::Sure;
-    }
-
-    /// News may be older than a write of which there was no answer, so they
-    /// do not remove every doubt.
-    fn hear(&mut self, at: Revision, holder: Option<Holder>) {
-        self.seen = Some(Seen { at, holder });
-        if self.trust == Trust::Awaiting(holder) {
-            self.trust = Trust::Sure;
-        }
-    }
-
-    fn has_holder(&mut self, entry: &Entry, holder: Holder, leases: &Leases) {
-        if leases.owns(holder) {
-            self.is_ours(entry, holder);
-        } else {
-            self.is_theirs(holder);
-        }
-    }
-
-    fn is_ours(&mut self, entry: &Entry, holder: Holder) {
-        self.claim = Claim::Mine;
-        self.question = None;
-        self.held_on = holder.lease;
-        self.first.get_or_insert(holder.written);
-        let options = serde_json::from_slice::<Map<String, Value>>(&entry.value);
-        self.drain = options.ok().and_then(|mut options| options.remove("drain"));
-    }
-
-    fn is_theirs(&mut self, holder: Holder) {
-        match self.claim {
-            Claim::Mine => self.claim = Claim::Theirs,
-            Claim::New if !self.taking => self.predecessor = holder.lease,
-            // Whoever came after our attempt was started after us.
-            Claim::New if self.predecessor != holder.lease => self.claim = Claim::Theirs,
-            Claim::New | Claim::Theirs | Claim::Withdrawn => {}
-        }
-    }
-
-    /// What happens is not told any more, or something was done of which is
-    /// not known whether it was.
-    pub fn doubt(&mut self) {
-        self.trust = Trust::Doubtful;
-    }
-
-    /// What happened cannot be learnt any more, only what is.
-    pub fn forget_seen(&mut self) {
-        self.doubt();
-        self.seen = None;
-    }
-
-    /// The store's history is another one: revisions of the old one mean
-    /// nothing in it.
-    pub fn forget_history(&mut self) {
-        self.forget_seen();
-        self.first = None;
-        self.question = None;
-    }
-
-    /// Whether what is known comes from a later moment than this.
-    pub fn seen_after(&self, at: Revision) -> bool {
-        self.seen.is_some_and(|seen| seen.at > at)
     }
 
     pub fn lease_ended(&mut self, lease: LeaseId) {
@@ -401,20 +268,5 @@ impl Key {
             }
             _ => Standing::Pending { trouble },
         }
-    }
-}
-
-impl Holder {
-    fn of(entry: &Entry) -> Self {
-        Self {
-            lease: entry.lease,
-            written: entry.mod_revision,
-        }
-    }
-}
-
-impl Leases {
-    fn owns(&self, holder: Holder) -> bool {
-        holder.lease.is_some_and(|lease| self.had.contains(&lease))
     }
 }
