@@ -18,6 +18,7 @@ use presence::keys::KeyError;
 use presence::mirror::{Connection, Snapshot};
 use presence::model::{BalancerId, Revision};
 use presence::process::clock::Clock;
+use presence::process::exit::Failure;
 use presence::process::health::{Health, Heartbeat};
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
@@ -164,7 +165,7 @@ impl<S: Store> Manager<S> {
                     self.reconnects = snapshot.reconnects;
                     self.save_history();
                 }
-                Err(error) => tracing::debug!(%error, "the status records cannot be compared yet"),
+                Err(error) => tracing::debug!("the status records cannot be compared yet: {error}"),
             }
         }
         if self.replacements == 0 {
@@ -178,7 +179,7 @@ impl<S: Store> Manager<S> {
         }
         for (key, error) in tree.malformed.iter() {
             if !self.malformed.contains_key(key) {
-                tracing::warn!(%error, "a key is ignored");
+                tracing::warn!("ignored: {error}");
             }
         }
         self.malformed = Arc::clone(&tree.malformed);
@@ -216,7 +217,7 @@ impl<S: Store> Manager<S> {
                     self.history.accept(header, &start::revisions(&statuses));
                     self.save_history();
                 }
-                Err(error) => tracing::warn!(%error, "everything cannot be released yet"),
+                Err(error) => tracing::warn!("everything cannot be released yet: {error}"),
             }
             return;
         }
@@ -232,7 +233,7 @@ impl<S: Store> Manager<S> {
         };
         for transaction in finished {
             if let Err(error) = self.store.commit(transaction).await {
-                tracing::warn!(%error, "a release that is done cannot be deleted yet");
+                tracing::warn!("a release that is done cannot be deleted yet: {error}");
             }
         }
     }
@@ -242,8 +243,8 @@ impl<S: Store> Manager<S> {
             && let Err(error) = self.history.save()
         {
             tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "what is remembered of etcd's history cannot be saved"
+                "what is remembered of etcd's history cannot be saved: {}",
+                Failure::unexpected(error)
             );
         }
     }
