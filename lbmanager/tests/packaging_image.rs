@@ -1,5 +1,5 @@
-//! The image: built as `make images` builds it, run by a real Docker against
-//! a real etcd.
+//! The image: built as `make images` builds it, run by a real Docker between a
+//! real etcd and the AWS simulator.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use testbed::aws::Aws;
 use testbed::docker::{Docker, Image};
 use testbed::etcd::Etcd;
 use testbed::process::workspace_binary;
@@ -31,7 +32,7 @@ fn build(docker: &Docker) -> Image {
 }
 
 #[tokio::test]
-async fn it_says_its_version_follows_etcd_and_stops_when_told() {
+async fn it_manages_a_load_balancer_as_nobody_in_particular() {
     let docker = Docker::start_or_use().await.unwrap();
     let image = build(&docker);
     let version = docker
@@ -42,14 +43,19 @@ async fn it_says_its_version_follows_etcd_and_stops_when_told() {
     assert!(version.starts_with(expected), "{version}");
 
     let etcd = Etcd::start().await.unwrap();
+    let aws = Aws::start().await.unwrap();
+    let web = aws.create("eu-west-1", "web");
     let address = format!("127.0.0.1:{}", ports::free().unwrap());
-    let endpoints = format!("ETCDCTL_ENDPOINTS={}", etcd.endpoint());
-    let args = ["--network", "host", "--env", &endpoints, image.tag()];
-    let command = ["run", "--listen", &address];
-    let container = docker
-        .container(&[&args[..], &command[..]].concat())
-        .await
-        .unwrap();
+    let variables = [
+        format!("--env=ETCDCTL_ENDPOINTS={}", etcd.endpoint()),
+        format!("--env=AWS_ENDPOINT_URL={}", aws.url()),
+        "--env=AWS_ACCESS_KEY_ID=id".to_owned(),
+        "--env=AWS_SECRET_ACCESS_KEY=secret".to_owned(),
+    ];
+    let mut args = vec!["--network=host"];
+    args.extend(variables.iter().map(String::as_str));
+    args.extend([image.tag(), "run", "--listen", &address]);
+    let container = docker.container(&args).await.unwrap();
     let ready = wait::until("the manager to be ready", DEADLINE, || async {
         match http::get(&format!("http://{address}/readyz")).await {
             Ok(answer) if answer.status.is_success() => Ok(()),
@@ -60,11 +66,15 @@ async fn it_says_its_version_follows_etcd_and_stops_when_told() {
     if let Err(error) = ready.await {
         panic!("{error}\n{}", container.logs().await.unwrap_or_default());
     }
-    let metrics = http::get(&format!("http://{address}/metrics")).await;
-    let metrics = metrics.unwrap().body;
-    assert!(metrics.contains("lbmanager_tree_revision "), "{metrics}");
+    let key = "/lbManager/elb/eu-west-1/web/multiple/i-00000001";
+    etcd.put(key, "").await.unwrap();
+    let registered = |_: &Aws| web.registered().contains("i-00000001");
+    let registered = aws.wait_until("i-00000001 to be registered", registered, DEADLINE);
+    if let Err(error) = registered.await {
+        panic!("{error}\n{}", container.logs().await.unwrap_or_default());
+    }
 
-    // Nobody in particular, who can keep what must survive a restart.
+    // Nobody in particular can keep what must survive a restart all the same.
     let user = docker
         .run(&["inspect", "--format", "{{.Config.User}}", container.id()])
         .await
