@@ -53,7 +53,10 @@ fn a_typing_error_would_be_seen() {
         ("Restart=always", "Restrat=always"),
         ("Type=notify", "Type=notice"),
         ("/usr/bin/lbmanager run", "/usr/bin/lbmanger run"),
-        ("SystemCallFilter=@system-service", "SystemCallFilter=@system-servcie"),
+        (
+            "SystemCallFilter=@system-service",
+            "SystemCallFilter=@system-servcie",
+        ),
     ] {
         let unit = "lbmanager.service";
         let text = read(unit);
@@ -107,7 +110,11 @@ impl Host {
         let host = Self(tempfile::tempdir().unwrap());
         for unit in OTHERS {
             let service = unit.ends_with(".service");
-            let text = if service { "[Service]\nExecStart=/bin/sh\n" } else { "[Unit]\n" };
+            let text = if service {
+                "[Service]\nExecStart=/bin/sh\n"
+            } else {
+                "[Unit]\n"
+            };
             host.install(unit, text);
         }
         for program in PROGRAMS {

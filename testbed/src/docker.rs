@@ -150,7 +150,9 @@ impl Drop for Daemon {
         // when they are gone. Only then does nobody write to the directory any more.
         let pid = unshare.pid();
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-        let dockerd = children.ok().and_then(|list| list.split(' ').next()?.parse().ok());
+        let dockerd = children
+            .ok()
+            .and_then(|list| list.split(' ').next()?.parse().ok());
         if let Some(dockerd) = dockerd {
             let _ = kill(Pid::from_raw(dockerd), Signal::SIGKILL);
         }
