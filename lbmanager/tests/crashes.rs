@@ -2,6 +2,8 @@
 //! where it would have ended without. The points are enumerated: a scenario is
 //! run once for each point that it has.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 mod support;
 
 use std::time::Duration;

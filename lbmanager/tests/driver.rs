@@ -1,6 +1,8 @@
 //! The driver over fakes: the store in memory, load balancers in memory, and
 //! tokio's clock paused.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 mod support;
 
 use std::time::Duration;

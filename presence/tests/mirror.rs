@@ -1,5 +1,5 @@
 //! The mirror over the store in memory, with tokio's clock paused.
-#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::keys;
+use presence::keys::status::StatusKey;
 use presence::mirror::{Connection, Mirror};
 use presence::model::{BalancerId, HostId, Kind, Revision};
 use presence::process::backoff::Backoff;
@@ -91,15 +92,18 @@ pub(crate) async fn statuses<S: Store>(store: &S) -> Result<(Header, Statuses), 
     let listing = store.list(&keys::status::balancers_prefix(), None).await?;
     let mut statuses = Statuses::new();
     for (key, entry) in listing.entries {
-        let Some(id) = keys::status::parse_balancer(&key) else {
+        let Ok(StatusKey::Balancer(report)) = key.parse() else {
             continue;
         };
+        let id = report.balancer().clone();
         match Record::from_json(&entry.value) {
             Ok(record) => {
                 statuses.insert(id, (entry.mod_revision, record));
             }
             Err(error) => {
-                tracing::error!(key, %error, "a status record cannot be read; the load balancer is treated as new");
+                tracing::error!(
+                    "the status {key} cannot be read; the load balancer is treated as new: {error}"
+                );
             }
         }
     }
@@ -138,6 +142,7 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         store: parts.store,
         clock: parts.clock,
         settings: parts.settings,
+        reports: parts.board.watch(),
         board: parts.board,
         history: parts.history,
         snapshots,
@@ -153,7 +158,7 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         resync_at,
         replacements: 0,
         reconnects: 0,
-        malformed: Vec::new(),
+        malformed: Arc::default(),
     })
 }
 
@@ -168,9 +173,9 @@ async fn first_statuses<S: Store>(
             Ok(read) => return read,
             Err(error) => {
                 let words = format!("waiting for etcd, nothing is changed: {error}");
+                tracing::warn!("{words}");
                 parts.notifier.status(words.clone());
                 parts.health.not_ready(words);
-                tracing::warn!(%error, "the status of the load balancers cannot be read yet");
                 sleep(backoff.failed()).await;
             }
         }

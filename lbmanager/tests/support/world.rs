@@ -190,7 +190,7 @@ impl World {
     }
 
     pub fn status(&self) -> Option<Record> {
-        let key = keys::status::balancer(&Self::id());
+        let key = keys::status::balancer(&"host-1".parse().unwrap(), &Self::id());
         let entry = self.store.peek(&key)?;
         Some(Record::from_json(&entry.value).unwrap())
     }
