@@ -36,6 +36,12 @@ const STATE_DIR: &str = "/var/lib/lbmanager";
 /// Exit code of `--once` and `plan` where not everything is as the tree says.
 pub(super) const CHANGES: u8 = 2;
 
+/// The backends that were built in.
+const BUILT_IN: &[Kind] = &[
+    #[cfg(feature = "elb")]
+    Kind::Elb,
+];
+
 /// Flags of `run`.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
@@ -245,13 +251,10 @@ fn launchers<S: Store>(
         return Ok(launchers);
     }
     let missing: Vec<&str> = missing.into_iter().collect();
+    let built_in: Vec<&str> = BUILT_IN.iter().map(|kind| kind.as_str()).collect();
     Err(Failure::usage(format!(
         "--backends names {}, which is not built into this lbmanager; it has: {}",
         missing.join(", "),
-        launchers
-            .keys()
-            .map(|kind| kind.as_str())
-            .collect::<Vec<_>>()
-            .join(", "),
+        built_in.join(", "),
     )))
 }
