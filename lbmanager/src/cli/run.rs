@@ -88,7 +88,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         board: board.clone(),
     };
     let parts = Parts {
-        launchers: launchers(&args.backends, &shared, &mut registry).await?,
+        launchers: launchers(&args.backends, &shared, &mut registry)?,
         history: history(&args)?,
         metrics: Metrics::new(&mut registry),
         store,
@@ -193,17 +193,30 @@ impl<S: Clone> SharedParts<S> {
     }
 }
 
+/// The way to AWS, as the environment says.
+#[cfg(feature = "aws")]
+fn aws(registry: &mut Registry) -> crate::backend::aws::Aws {
+    use crate::backend::aws::{Aws, AwsSettings, Counters};
+
+    let may_write = Arc::new(|| Ok(()));
+    Aws::new(
+        AwsSettings::from_env(),
+        Counters::registered(registry),
+        may_write,
+    )
+}
+
 /// The backends that were asked for, of those that were built in.
-async fn launchers<S: Store>(
+fn launchers<S: Store>(
     wanted: &[Kind],
     shared: &SharedParts<S>,
     registry: &mut Registry,
 ) -> Result<BTreeMap<Kind, Box<dyn Launch>>, Failure> {
     let mut launchers: BTreeMap<Kind, Box<dyn Launch>> = BTreeMap::new();
     let is_wanted = |kind| wanted.is_empty() || wanted.contains(&kind);
-    #[cfg(any())]
+    #[cfg(feature = "elb")]
     if is_wanted(Kind::Elb) {
-        let elb = crate::backend::elb::Elb::from_env(registry).await;
+        let elb = crate::backend::elb::Elb::new(aws(registry));
         launchers.insert(Kind::Elb, Box::new(shared.with(elb)));
     }
     let missing: BTreeSet<&str> = wanted
