@@ -133,6 +133,19 @@ impl Failure {
         }
     }
 
+    /// For tests of what deals with failures.
+    #[cfg(test)]
+    pub(super) fn sample(kind: Kind, code: &str, message: &str) -> Self {
+        Self {
+            kind,
+            code: Some(code.to_owned()),
+            message: Some(message.to_owned()),
+            operation: "Sample",
+            region: "eu-west-1".to_owned(),
+            what: message.to_owned(),
+        }
+    }
+
     /// The error of one load balancer.
     pub fn about(&self, subject: &str) -> BackendError {
         let Self {
