@@ -9,7 +9,7 @@ use testbed::aws::{Effect, Fault, HealthCheck};
 
 use crate::{REGION, id, ids, member, members, start};
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_thousand_in_sync_cost_three_calls() {
     let (aws, elb) = start().await;
     let all: Vec<BalancerId> = (0..1000).map(|i| id(&format!("lb{i}"))).collect();

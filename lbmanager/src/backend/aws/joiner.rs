@@ -18,8 +18,11 @@ use super::search::{Refusal, Request, Search};
 
 /// A batch is closed when nobody has joined it for so long...
 const QUIET: Duration = Duration::from_millis(2);
+/// ...or so long for a crowd, where a call saved is worth more than a moment...
+const QUIET_CROWD: Duration = Duration::from_millis(10);
+const CROWD: usize = 10;
 /// ...or when it has been open for so long.
-const OPEN: Duration = Duration::from_millis(20);
+const OPEN: Duration = Duration::from_millis(200);
 /// While another batch waits for its answer the next one grows, but not for
 /// longer than this: the answer may never come.
 const BEHIND: Duration = Duration::from_millis(100);
@@ -205,7 +208,7 @@ async fn gather<A>(batch: &Batch<A>) {
     let mut seen = 0;
     while count() > seen && started.elapsed() < OPEN {
         seen = count();
-        sleep(QUIET).await;
+        sleep(if seen > CROWD { QUIET_CROWD } else { QUIET }).await;
     }
 }
 
