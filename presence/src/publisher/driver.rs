@@ -123,7 +123,7 @@ impl<S: Store> Driver<S> {
 
     async fn read(&mut self, name: &str) -> Result<(), StoreError> {
         let fetched = self.store.get(name).await?;
-        let from = self.state.read(name, &fetched);
+        let from = self.state.read(name, &fetched, Instant::now());
         // A prefix that is a whole key may have more below it; `told` leaves
         // that out.
         let watch = self.store.watch(name, from).await?;

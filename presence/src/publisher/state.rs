@@ -88,8 +88,12 @@ impl State {
     /// The next step, if there is one now. To be asked again after each.
     pub fn next(&mut self, now: Instant) -> Option<Step> {
         let leases = &self.leases;
-        self.keys
-            .retain(|_, key| key.need(leases) != Some(Need::Forget));
+        self.keys.retain(|_, key| {
+            if key.awaits_until().is_some_and(|until| until <= now) {
+                key.forget_seen();
+            }
+            key.need(leases) != Some(Need::Forget)
+        });
         if self.not_before.is_some_and(|not_before| not_before > now) {
             return None;
         }
@@ -108,9 +112,10 @@ impl State {
     /// When [`Self::next`] has something to say, if nothing happens before.
     pub fn wakes_at(&self, now: Instant) -> Option<Instant> {
         let keys = self.keys.values();
-        let keys = keys
-            .filter(|key| key.need(&self.leases).is_some())
-            .map(|key| key.waits_until(now).unwrap_or(now));
+        let keys = keys.filter_map(|key| match key.need(&self.leases) {
+            Some(_) => Some(key.waits_until(now).unwrap_or(now)),
+            None => key.awaits_until(),
+        });
         let renewal = self.leases.current.and(self.renew_at);
         let first = keys.chain(renewal).min()?;
         Some(self.not_before.map_or(first, |wait| wait.max(first)))
@@ -146,14 +151,14 @@ impl State {
     }
 
     /// The revision to watch the key from.
-    pub fn read(&mut self, name: &str, fetched: &Fetched) -> Revision {
+    pub fn read(&mut self, name: &str, fetched: &Fetched, now: Instant) -> Revision {
         self.works();
         let at = fetched.header.revision;
         self.check_history(name, fetched.header);
         let Some(key) = self.keys.get_mut(name) else {
             return at;
         };
-        let from = key.found(fetched.entry.as_ref(), at, &self.leases);
+        let from = key.found(fetched.entry.as_ref(), at, &self.leases, now);
         if key.need(&self.leases).is_none() {
             key.works();
         }
@@ -259,6 +264,9 @@ impl State {
             for key in self.keys.values_mut() {
                 key.forget_history();
             }
+            // Keys that we deleted may be back on our lease, unknown to us:
+            // they go with it.
+            self.leases.current = None;
         }
         self.header = Some(header);
     }

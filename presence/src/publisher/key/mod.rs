@@ -150,7 +150,7 @@ impl Key {
         }
         let seen = match (self.seen, self.trust) {
             (Some(seen), Trust::Sure) => seen,
-            (Some(_), Trust::Awaiting(_)) => return None,
+            (Some(_), Trust::Awaiting { .. }) => return None,
             _ => return Some(Need::Read),
         };
         if let Some(lease) = self.question

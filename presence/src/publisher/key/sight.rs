@@ -1,10 +1,18 @@
 //! What is known of a key, from reads and from its watch.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::{Claim, Key, Leases};
 use crate::model::{LeaseId, Revision};
 use crate::store::{Entry, Event};
+
+/// A watch tells what has happened, or is noticed to be broken, before this.
+/// If neither comes, the history that it is to tell is not there: it was
+/// replaced by another that has grown as long.
+const TELLING: Duration = Duration::from_secs(20);
 
 /// How far what was seen last can be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +23,10 @@ pub(super) enum Trust {
     Doubtful,
     /// Something has happened, and the watch is about to tell how it came to
     /// be as it was found.
-    Awaiting(Option<Holder>),
+    Awaiting {
+        found: Option<Holder>,
+        until: Instant,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +46,20 @@ impl Key {
     ///
     /// Where something was known before, how it came to be so matters: whether
     /// ours was deleted, or first overwritten. So the watch tells that.
-    pub fn found(&mut self, entry: Option<&Entry>, at: Revision, leases: &Leases) -> Revision {
+    pub fn found(
+        &mut self,
+        entry: Option<&Entry>,
+        at: Revision,
+        leases: &Leases,
+        now: Instant,
+    ) -> Revision {
         let holder = entry.map(Holder::of);
         match self.seen {
             Some(seen) if seen.holder != holder => {
-                self.trust = Trust::Awaiting(holder);
+                self.trust = Trust::Awaiting {
+                    found: holder,
+                    until: now + TELLING,
+                };
                 seen.at
             }
             Some(_) => {
@@ -86,8 +106,16 @@ impl Key {
     /// do not remove every doubt.
     fn hear(&mut self, at: Revision, holder: Option<Holder>) {
         self.seen = Some(Seen { at, holder });
-        if self.trust == Trust::Awaiting(holder) {
+        if matches!(self.trust, Trust::Awaiting { found, .. } if found == holder) {
             self.trust = Trust::Sure;
+        }
+    }
+
+    /// Until when it waits to be told.
+    pub fn awaits_until(&self) -> Option<Instant> {
+        match self.trust {
+            Trust::Awaiting { until, .. } => Some(until),
+            Trust::Sure | Trust::Doubtful => None,
         }
     }
 
