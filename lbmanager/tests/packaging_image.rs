@@ -13,7 +13,7 @@ use testbed::etcd::Etcd;
 use testbed::process::workspace_binary;
 use testbed::{http, ports, wait};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Builds the image of the program under test, by a name of its own.
 fn build(docker: &Docker) -> Image {
