@@ -28,7 +28,11 @@ impl Theirs {
         }
         instances.sort();
         let mut rig = Rig::idle().await;
-        rig.set(|launch| launch.env("AWS_ENDPOINT_URL", moto.url()).arg("--resync=2s"));
+        rig.set(|launch| {
+            launch
+                .env("AWS_ENDPOINT_URL", moto.url())
+                .arg("--resync=2s")
+        });
         rig.run().await;
         Self {
             rig,
@@ -114,7 +118,11 @@ async fn a_load_balancer_that_does_not_exist_is_told() {
         what.contains("LoadBalancerNotFound") && what.contains("ghost")
     })
     .await;
-    theirs.moto.create_load_balancer(REGION, "ghost").await.unwrap();
+    theirs
+        .moto
+        .create_load_balancer(REGION, "ghost")
+        .await
+        .unwrap();
     rig.until_status("ghost", "it is found", |status| status["error"].is_null())
         .await;
 }
