@@ -23,7 +23,7 @@ async fn what_vanished_in_compacted_history_leaves_with_care() {
     rig.etcd.compact_now().await.unwrap();
     proxy.set(Mode::Forward).await.unwrap();
 
-    rig.until_log("etcd compacted history").await;
+    rig.until_log("etcd compacted the history").await;
     let status = rig
         .until_status("web", "one of three is held", |status| {
             withheld(status).len() == 1 && !status["members"][E].is_null()

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::real::{A, B, C, D, Rig, key};
 
-const AWAY: &str = "etcd cannot be followed";
+const AWAY: &str = "cannot be followed";
 
 /// A manager that waits does next to nothing. Debug builds under load are slow,
 /// a loop without a pause takes ten times that.
@@ -87,7 +87,7 @@ async fn a_manager_that_starts_before_etcd_waits_and_touches_nothing() {
     rig.put("web", &[A, B]).await;
     rig.etcd.stop().await.unwrap();
     rig.run().await;
-    rig.until_log("cannot be read yet").await;
+    rig.until_log("waiting for etcd, nothing is changed").await;
     assert!(rig.aws.calls().is_empty(), "{:?}", rig.aws.calls());
     rig.etcd.restart().await.unwrap();
     rig.put("web", &[C]).await;

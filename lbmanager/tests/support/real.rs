@@ -289,5 +289,6 @@ pub fn withheld(status: &Value) -> BTreeSet<String> {
 /// What a status says is wrong with the tree, in one text.
 pub fn problems(status: &Value) -> String {
     let problems = status["problems"].as_array().into_iter().flatten();
-    problems.map(ToString::to_string).collect()
+    let problems: Vec<&str> = problems.filter_map(Value::as_str).collect();
+    problems.join("\n")
 }
