@@ -12,7 +12,7 @@ use super::key::{Key, Leases, Need};
 use super::{Report, Wanted};
 use crate::model::{LeaseId, Revision};
 use crate::process::backoff::Backoff;
-use crate::store::{Commit, Condition, Entry, Fetched, Header, StoreError, Transaction};
+use crate::store::{Commit, Condition, Event, Fetched, Header, StoreError, Transaction};
 
 /// Waits after failures: short at first, as most outages are, and never so
 /// long that a member stays away much longer than etcd did.
@@ -145,22 +145,26 @@ impl State {
         }
     }
 
-    pub fn read(&mut self, name: &str, fetched: &Fetched) {
+    /// The revision to watch the key from.
+    pub fn read(&mut self, name: &str, fetched: &Fetched) -> Revision {
         self.works();
+        let at = fetched.header.revision;
         self.check_history(name, fetched.header);
-        let entry = fetched.entry.as_ref();
-        self.observed(name, entry, fetched.header.revision);
-        if let Some(key) = self.keys.get_mut(name)
-            && key.need(&self.leases).is_none()
-        {
+        let Some(key) = self.keys.get_mut(name) else {
+            return at;
+        };
+        let from = key.found(fetched.entry.as_ref(), at, &self.leases);
+        if key.need(&self.leases).is_none() {
             key.works();
         }
+        from
     }
 
-    /// A change that a watch told.
-    pub fn observed(&mut self, name: &str, entry: Option<&Entry>, at: Revision) {
+    /// A change that the key's watch told.
+    pub fn happened(&mut self, name: &str, event: &Event) {
         if let Some(key) = self.keys.get_mut(name) {
-            key.observe(entry, at, &self.leases);
+            key.works();
+            key.happened(event, &self.leases);
         }
     }
 
@@ -184,6 +188,7 @@ impl State {
     pub fn failed(&mut self, step: &Step, error: &StoreError, now: Instant) {
         let everybody = matches!(error, StoreError::Unavailable { .. }) || step.key().is_none();
         if let Some(key) = step.key().and_then(|name| self.keys.get_mut(name)) {
+            key.doubt();
             if everybody {
                 key.held_up(error);
             } else {
@@ -200,17 +205,13 @@ impl State {
     }
 
     /// The watch of this key is over.
-    pub fn watch_ended(&mut self, name: &str, why: &str, now: Instant) {
+    pub fn watch_ended(&mut self, name: &str, why: &StoreError, now: Instant) {
         if let Some(key) = self.keys.get_mut(name) {
-            key.forget_seen();
-            key.failed(why.to_owned(), now);
-        }
-    }
-
-    /// The watch of this key works.
-    pub fn watch_works(&mut self, name: &str) {
-        if let Some(key) = self.keys.get_mut(name) {
-            key.works();
+            key.failed(why.to_string(), now);
+            match why {
+                StoreError::Compacted => key.forget_seen(),
+                _ => key.doubt(),
+            }
         }
     }
 
