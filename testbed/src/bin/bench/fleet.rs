@@ -140,7 +140,7 @@ impl Managing {
         if self.0.stop().await? {
             return Ok(());
         }
-        let words = self.0.process().last_words();
+        let words = self.0.last_words();
         Err(Error::Misuse(format!(
             "lbmanager did not end well:\n{words}"
         )))

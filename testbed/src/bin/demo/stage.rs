@@ -17,7 +17,6 @@ const HEALTH_DELAY: Duration = Duration::from_secs(1);
 const RESYNC: &str = "2s";
 /// Longer than anything here takes, also on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(20);
-const LOG_SHOWN: usize = 30;
 
 /// A load balancer, and the class that the tour lists its members in.
 #[derive(Debug)]
@@ -133,11 +132,9 @@ impl Stage {
 
     /// The end of lbmanager's log: where one should look first.
     pub fn show_log(&self, screen: &Screen) {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
         screen.line("");
         screen.line("   The end of lbmanager's log:");
-        for line in &lines[lines.len().saturating_sub(LOG_SHOWN)..] {
+        for line in self.manager.last_words().lines() {
             screen.line(&format!("   | {line}"));
         }
     }
