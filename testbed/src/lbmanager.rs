@@ -22,6 +22,8 @@ const FOREIGN: [&str; 8] = [
     "RUST_LOG",
     "NO_COLOR",
 ];
+/// How many lines of its log an error quotes.
+const QUOTED: usize = 30;
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
 /// The `lbmanager` of this workspace, without arguments, in an environment that leads to this AWS
@@ -57,6 +59,7 @@ pub struct Launch {
     program: Program,
     url: String,
     state: TempDir,
+    log: Option<PathBuf>,
 }
 
 impl Launch {
@@ -72,6 +75,7 @@ impl Launch {
             program,
             url: format!("http://{listen}"),
             state,
+            log: None,
         })
     }
 
@@ -85,7 +89,9 @@ impl Launch {
     /// Appends its log to this file.
     #[must_use]
     pub fn log_to(mut self, path: impl Into<PathBuf>) -> Self {
-        self.program = self.program.stderr_to(path);
+        let path = path.into();
+        self.program = self.program.stderr_to(&path);
+        self.log = Some(path);
         self
     }
 
@@ -94,6 +100,7 @@ impl Launch {
         Ok(LbManager {
             running: self.program.start().await?,
             url: self.url,
+            log: self.log,
             _state: self.state,
         })
     }
@@ -105,6 +112,7 @@ pub struct LbManager {
     // Before the directory, so that nothing writes there any more when it is removed.
     running: Running,
     url: String,
+    log: Option<PathBuf>,
     _state: TempDir,
 }
 
@@ -164,10 +172,20 @@ impl LbManager {
         Ok(status.success())
     }
 
+    /// The end of its log.
+    pub fn last_words(&self) -> String {
+        let Some(log) = &self.log else {
+            return self.running.last_words();
+        };
+        let log = std::fs::read_to_string(log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(QUOTED)..].join("\n")
+    }
+
     fn ended(&self) -> Error {
+        let words = self.last_words();
         Error::Misuse(format!(
-            "lbmanager ended by itself; its last words:\n{}",
-            self.running.last_words()
+            "lbmanager ended by itself; its last words:\n{words}"
         ))
     }
 }
