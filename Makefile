@@ -1,8 +1,8 @@
 # Each target is one command that can be given at any time and again. `make`
 # alone lists them.
 #
-# CARGO_TARGET_DIR is honoured. What is not cargo's own goes below target/ of
-# this directory: target/venv, target/bench, target/images.
+# CARGO_TARGET_DIR is honoured. The images and the Python packages of the tests
+# always go below target/ of this directory.
 
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
@@ -53,7 +53,7 @@ soak: test-tools ## All tests and the long ones, ROUNDS=n times as long (10)
 	    $(CARGO) test --locked --workspace --all-features --no-fail-fast -- --include-ignored
 
 .PHONY: bench
-bench: ## Measure; results are in target/bench
+bench: ## Measure; the figures are also written to target/bench
 	.ci/tools build etcd
 	$(CARGO) build --locked --release -p lbmanager
 	$(CARGO) run --locked --release -p testbed --bin bench
@@ -77,4 +77,4 @@ $(VENV)/complete: testbed/requirements.txt
 .PHONY: clean
 clean: ## Remove everything that was built
 	$(CARGO) clean
-	rm -rf $(VENV) target/bench target/images
+	rm -rf $(VENV) target/images
