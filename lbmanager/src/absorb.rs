@@ -19,6 +19,7 @@ pub fn since_purge(before: Record, tree: &BalancerTree) -> Record {
     match tree.purged {
         Some(purged) if purged > before.revision && !before.is_new() => Record {
             revision: purged,
+            left: before.left,
             changes: before.changes,
             ..Record::default()
         },
