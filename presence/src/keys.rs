@@ -83,6 +83,17 @@ impl Tree {
         format!("{}/", self.root)
     }
 
+    /// What to list for the config and the members of one load balancer.
+    pub fn below(&self, id: &BalancerId) -> String {
+        format!("{}/{id}/", self.root)
+    }
+
+    /// A load balancer by what a person writes: its key, or that without the
+    /// prefix.
+    pub fn balancer(&self, text: &str) -> Result<BalancerId, InvalidName> {
+        text.strip_prefix(&self.prefix()).unwrap_or(text).parse()
+    }
+
     /// The key of what is named.
     pub fn key(&self, what: &TreeKey) -> String {
         match what {
@@ -92,7 +103,7 @@ impl Tree {
         }
     }
 
-    /// What the key names.
+    /// What the key names. The prefix may be missing.
     pub fn parse(&self, key: &str) -> Result<TreeKey, KeyError> {
         let below = key
             .strip_prefix(&self.root)

@@ -20,7 +20,7 @@ use presence::process::{duration, logging};
 use presence::store::Store;
 use prometheus_client::registry::Registry;
 
-use super::TreeArgs;
+use super::{CHANGES, TreeArgs};
 use crate::history::History;
 use crate::manager::{self, Launch, ManagerError, Parts, Settings};
 use crate::metrics::Metrics;
@@ -31,9 +31,6 @@ pub(super) const EXAMPLE: &str = "Example:
 
 /// Where the state is kept where systemd does not say.
 const STATE_DIR: &str = "/var/lib/lbmanager";
-
-/// Exit code of `--once` and `plan` where not everything is as the tree says.
-pub(super) const CHANGES: u8 = 2;
 
 /// Flags of `run`.
 #[derive(Debug, Clone, Args)]
