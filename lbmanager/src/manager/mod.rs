@@ -26,8 +26,8 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 
 pub use fleet::{Fleet, Launch};
 pub use releases::Releases;
+pub(crate) use start::{Mirrored, Statuses, mirror_tree, statuses};
 pub use start::{Parts, Settings, start};
-pub(crate) use start::{Statuses, statuses};
 
 use crate::history::History;
 use crate::metrics::Metrics;

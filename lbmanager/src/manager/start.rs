@@ -130,7 +130,13 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         .map(|(id, (_, record))| (id, record))
         .collect();
     let mut mirrors = JoinSet::new();
-    let (snapshots, connection) = mirror_tree(&parts, &records, &mut mirrors);
+    let (snapshots, connection) = mirror_tree(
+        &parts.store,
+        &parts.settings.tree,
+        &records,
+        &mut mirrors,
+        &parts.shutdown,
+    );
     let releases = mirror_releases(&parts, &mut mirrors);
     let resync_at = Instant::now() + parts.settings.next_resync();
     Some(Manager {
@@ -177,12 +183,16 @@ async fn first_statuses<S: Store>(
     }
 }
 
-type Mirrored<V> = watch::Receiver<Option<Arc<presence::mirror::Snapshot<V>>>>;
+pub(crate) type Mirrored<V> = watch::Receiver<Option<Arc<presence::mirror::Snapshot<V>>>>;
 
-fn mirror_tree<S: Store>(
-    parts: &Parts<S>,
+/// Starts the mirror of the tree, which first learns why members are gone
+/// that these records knew.
+pub(crate) fn mirror_tree<S: Store>(
+    store: &S,
+    tree: &keys::Tree,
     records: &BTreeMap<BalancerId, Record>,
     mirrors: &mut JoinSet<()>,
+    shutdown: &Shutdown,
 ) -> (Mirrored<Tree>, watch::Receiver<Connection>) {
     let (snapshots, snapshot) = watch::channel(None);
     let (connections, connection) = watch::channel(Connection::Starting);
@@ -191,14 +201,14 @@ fn mirror_tree<S: Store>(
         .map(|(id, record)| (id.clone(), Known::of(record)))
         .collect();
     let mirror = Mirror {
-        store: parts.store.clone(),
-        prefix: parts.settings.tree.prefix(),
-        empty: Tree::new(Arc::new(parts.settings.tree.clone())),
+        store: store.clone(),
+        prefix: tree.prefix(),
+        empty: Tree::new(Arc::new(tree.clone())),
         replay: move |tree: &Tree| replay_from(&known, tree),
         snapshots,
         connection: connections,
     };
-    mirrors.spawn(mirror.run(parts.shutdown.clone()));
+    mirrors.spawn(mirror.run(shutdown.clone()));
     (snapshot, connection)
 }
 

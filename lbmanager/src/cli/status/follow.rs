@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use presence::departure::{Change, Step};
 use presence::keys;
-use presence::mirror::{Connection, Mirror, Snapshot, View};
+use presence::mirror::{Connection, Mirror, View};
 use presence::model::{BalancerId, Revision};
 use presence::process::cli;
 use presence::process::exit::Failure;
@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::{Format, Shown, StatusArgs, json, text};
 use crate::cli::read;
+use crate::manager::Mirrored;
 use crate::record::Record;
 use crate::tree::Tree;
 
@@ -55,8 +56,6 @@ impl View for Records {
 
     fn succeed(&mut self, _: &Self, _: Revision) {}
 }
-
-type Mirrored<V> = watch::Receiver<Option<Arc<Snapshot<V>>>>;
 
 fn mirror<S: Store, V: View>(
     store: &S,
