@@ -31,7 +31,8 @@ pub fn take_in(
 /// knew.
 pub fn since_purge(before: Record, tree: &BalancerTree) -> Record {
     match tree.purged {
-        Some(purged) if purged > before.revision => Record {
+        Some(purged) if purged > before.revision && !before.is_new() => Record {
+            revision: purged,
             changes: before.changes,
             ..Record::default()
         },
@@ -67,28 +68,25 @@ fn note_departed(
     seen: Revision,
     now: Timestamp,
 ) {
-    let listed = |member: &MemberId| {
-        desired.members.contains_key(member) || desired.elsewhere.contains_key(member)
-    };
+    // Keys in the class that is not in force change nothing, and so does
+    // their end.
+    let in_force = record.class;
     let mut news: Vec<(&MemberId, Departure)> = tree
         .departures
         .iter()
-        .filter(|((_, member), why)| why.revision > seen && !listed(member))
+        .filter(|((class, _), _)| in_force.is_none_or(|in_force| in_force == *class))
+        .filter(|((_, member), why)| why.revision > seen && !desired.members.contains_key(member))
         .map(|((_, member), why)| (member, *why))
         .collect();
     news.sort_by_key(|(_, why)| why.revision);
     for (member, why) in news {
         let known = record.members.entry(member.clone()).or_default();
+        // One that left before, for the same reason, was back in between.
+        known.removal = None;
         known.leaves(Reason::from(why.cause), now);
     }
     for (member, known) in &mut record.members {
-        if desired.members.contains_key(member) || known.mod_revision.is_none() {
-            continue;
-        }
-        if desired.elsewhere.contains_key(member) {
-            known.mod_revision = None;
-            known.removal = None;
-        } else {
+        if known.mod_revision.is_some() && !desired.members.contains_key(member) {
             known.leaves(Reason::Unknown, now);
         }
     }

@@ -7,7 +7,7 @@ use presence::model::{
 };
 use serde_json::{Map, Value};
 
-use crate::record::{Reason, Record};
+use crate::record::{Reason, Record, Role};
 use crate::tree::{BalancerTree, Config, Listed};
 
 /// What the tree wants of one load balancer.
@@ -61,8 +61,12 @@ pub fn desired(
     before: &Record,
 ) -> Desired {
     let mut problems = Vec::new();
-    let (written_options, mut blocked) = options(tree, general, before, &mut problems);
-    let options = written_options.effective(kind);
+    let Options {
+        in_force,
+        written: written_options,
+        mut blocked,
+    } = options(tree, general, before, &mut problems);
+    let options = in_force.effective(kind);
     let class = class_in_force(tree, before);
     let mut members = BTreeMap::new();
     let mut elsewhere = BTreeMap::new();
@@ -118,12 +122,15 @@ pub(crate) fn class_in_force(tree: &BalancerTree, before: &Record) -> Option<Cla
         .map(|(_, class)| class)
 }
 
-fn options(
-    tree: &BalancerTree,
-    general: Option<&Config>,
-    before: &Record,
-    problems: &mut Vec<String>,
-) -> (BalancerOptions, Option<String>) {
+/// What the `config` keys say, as far as they can be read.
+struct Configs {
+    own: BalancerOptions,
+    general: BalancerOptions,
+    /// Why not all of it counts.
+    error: Option<String>,
+}
+
+fn read(tree: &BalancerTree, general: Option<&Config>, problems: &mut Vec<String>) -> Configs {
     let mut unreadable = None;
     let mut read = |config: Option<&Config>, whose: &str| match config.map(|c| &c.options) {
         None => BalancerOptions::default(),
@@ -138,20 +145,64 @@ fn options(
             BalancerOptions::default()
         }
     };
+    let general = read(general, "config of the whole tree");
     let own = read(tree.config.as_deref(), "config");
-    let all = read(general, "config of the whole tree");
-    let Some(error) = unreadable else {
-        return (own.over(&all), None);
+    Configs {
+        own,
+        general,
+        error: unreadable,
+    }
+}
+
+/// The options in force, and how they were written.
+struct Options {
+    in_force: BalancerOptions,
+    written: BalancerOptions,
+    blocked: Option<String>,
+}
+
+fn options(
+    tree: &BalancerTree,
+    general: Option<&Config>,
+    before: &Record,
+    problems: &mut Vec<String>,
+) -> Options {
+    let configs = read(tree, general, problems);
+    let Some(error) = &configs.error else {
+        let written = configs.own.over(&configs.general);
+        return Options {
+            in_force: written.clone(),
+            written,
+            blocked: None,
+        };
     };
-    match before.options.as_ref().map(last_good_options) {
-        Some(last) => {
-            problems.push(format!("{error}; the last good options stay in force"));
-            (last, None)
+    let Some(last) = before.options.as_ref().map(last_good_options) else {
+        return Options {
+            in_force: BalancerOptions::default(),
+            written: BalancerOptions::default(),
+            blocked: Some(format!("{error}; nothing is changed until it can be read")),
+        };
+    };
+    problems.push(format!("{error}; the last good options stay in force"));
+    Options {
+        in_force: configs.over_last(&last),
+        written: last,
+        blocked: None,
+    }
+}
+
+impl Configs {
+    /// A typo in one of the two keys does not take the force out of the other,
+    /// least of all when it says to stop.
+    fn over_last(&self, last: &BalancerOptions) -> BalancerOptions {
+        let paused = self
+            .own
+            .paused
+            .or(self.general.paused.filter(|paused| *paused));
+        BalancerOptions {
+            paused: paused.or(last.paused),
+            ..self.own.over(last)
         }
-        None => (
-            BalancerOptions::default(),
-            Some(format!("{error}; nothing is changed until it can be read")),
-        ),
     }
 }
 
@@ -197,17 +248,25 @@ fn wanted(
     }
 }
 
+/// The options of its key when it could be read, and the rank it had then: a
+/// typo must not make it the one that serves.
 fn last_good(member: &MemberId, before: &Record) -> Option<MemberOptions> {
     let known = before.members.get(member)?;
-    known.mod_revision?;
-    if known.wanted == crate::record::Role::Wait {
+    let mod_revision = known.mod_revision?;
+    if known.wanted == Role::Wait {
         return None;
     }
-    let Some(written) = &known.options else {
-        return Some(MemberOptions::default());
+    let options = match &known.options {
+        None => MemberOptions::default(),
+        Some(written) => {
+            let value = Value::Object(written.clone()).to_string();
+            MemberOptions::parse(value.as_bytes()).ok()?.options
+        }
     };
-    let value = Value::Object(written.clone()).to_string();
-    Some(MemberOptions::parse(value.as_bytes()).ok()?.options)
+    Some(MemberOptions {
+        since: Some(options.rank(mod_revision)),
+        ..options
+    })
 }
 
 /// Takes out who is not ready, unless so few are ready that the fault must be

@@ -59,6 +59,17 @@ impl Observed {
             .collect()
     }
 
+    /// Members whose loss would be felt: those that serve, and where none does,
+    /// all. A load balancer may be starting, or send traffic to all then.
+    pub fn relied_on(&self) -> BTreeSet<MemberId> {
+        let serving = self.serving();
+        if serving.is_empty() {
+            let all = self.members.keys();
+            return all.filter(|id| self.registered(id)).cloned().collect();
+        }
+        serving
+    }
+
     /// Whether it gets traffic.
     pub fn serves(&self, member: &MemberId) -> bool {
         self.members.get(member) == Some(&Condition::InService)

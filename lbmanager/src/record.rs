@@ -179,10 +179,13 @@ impl std::fmt::Display for Reason {
 pub struct Contact {
     /// When.
     pub at: Timestamp,
-    /// How many served.
+    /// How many served; where none did, how many were there.
     pub serving: usize,
     /// Who was there.
     pub found: BTreeSet<MemberId>,
+    /// Who of them is counted in `serving`.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub served: BTreeSet<MemberId>,
 }
 
 /// A `single` member that was not in service in time.

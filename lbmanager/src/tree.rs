@@ -108,6 +108,17 @@ impl Listed {
     }
 }
 
+impl Departure {
+    /// A replaced history may be shorter than the one that this is from. What
+    /// was not in it yet must not look like the future.
+    fn no_later_than(self, at: Revision) -> Self {
+        Self {
+            revision: self.revision.min(at),
+            ..self
+        }
+    }
+}
+
 impl BalancerTree {
     fn is_empty(&self) -> bool {
         self.members.is_empty() && self.config.is_none()
@@ -230,9 +241,6 @@ impl Tree {
                 tree.purged = Some(revision);
             }
         }
-        if !deletes.0.is_empty() {
-            self.forget_oldest_emptied();
-        }
     }
 
     fn forget_oldest_emptied(&mut self) {
@@ -285,15 +293,20 @@ impl View for Tree {
 
     fn apply(&mut self, step: Step) {
         let mut deletes = Deletes::default();
+        let mut gone = false;
         for change in step.changes {
             match change {
                 Change::Put { key, entry } => self.put(&key, &entry),
                 Change::Gone { key, cause } => {
+                    gone = true;
                     self.gone(&key, cause, step.revision, &mut deletes);
                 }
             }
         }
         self.judge_purges(step.revision, &deletes);
+        if gone {
+            self.forget_oldest_emptied();
+        }
     }
 
     fn succeed(&mut self, before: &Self, at: Revision) {
@@ -308,7 +321,10 @@ impl View for Tree {
                 .map(|tree| tree.members.keys().cloned().collect())
                 .unwrap_or_default();
             let missing = old.members.keys().map(|member| (member, lost));
-            let known = old.departures.iter().map(|(member, why)| (member, *why));
+            let known = old
+                .departures
+                .iter()
+                .map(|(member, why)| (member, why.no_later_than(at)));
             let departed: Vec<_> = known
                 .chain(missing)
                 .filter(|(member, _)| !listed.contains(*member))
@@ -318,9 +334,9 @@ impl View for Tree {
                 continue;
             }
             let newest = departed.iter().map(|(_, why)| why.revision).max();
-            let tree = self.change(id, newest.unwrap_or(old.revision));
+            let tree = self.change(id, newest.unwrap_or(old.revision.min(at)));
             tree.departures.extend(departed);
-            tree.purged = old.purged;
+            tree.purged = old.purged.map(|purged| purged.min(at));
             tree.forget_oldest_departures();
         }
     }

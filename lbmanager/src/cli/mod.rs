@@ -1,9 +1,10 @@
 //! The command line: one file for each subcommand.
 //!
-//! Beside those: [`read`] (the tree and the status records, once), [`edit`]
+//! Beside those: [`backends`] (what was built in), [`read`] (the tree and the status records, once), [`edit`]
 //! (compare-and-swap of what a key says), [`wait`] (until the status shows
 //! it), [`words`] (times, columns and lists as people read them).
 
+mod backends;
 mod drain;
 mod edit;
 mod pages;
@@ -147,7 +148,7 @@ impl TreeArgs {
 
     /// The member that an argument names, likewise.
     fn member(&self, text: &str) -> Result<MemberKey, Failure> {
-        match self.prefix.parse(text) {
+        match self.prefix.parse(&self.prefix.complete(text)) {
             Ok(TreeKey::Member(member)) => Ok(member),
             Ok(TreeKey::Config | TreeKey::BalancerConfig(_)) => Err(Failure::usage(format!(
                 "{text:?} names options, not a member; TYPE/REGION/NAME/CLASS/MEMBER is expected"

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use presence::keys::{self, TreeKey};
+use presence::keys::TreeKey;
 use presence::model::{BalancerId, Revision};
 use presence::process::cli;
 use presence::process::exit::Failure;
@@ -41,19 +41,18 @@ pub(super) async fn run(args: PurgeArgs) -> Result<ExitCode, Failure> {
     let store = args.tree.one_shot().await?;
     let (keys, revision) = purge(&store, &args.tree, &id).await?;
     cli::print(words(&id, &keys, revision).as_bytes())?;
-    let status = keys::status::balancer(&id);
-    match args.wait.gone(&store, &status).await? {
-        None => Ok(ExitCode::SUCCESS),
-        Some(true) => {
-            cli::print(format!("{id}: no manager has a status of it any more\n").as_bytes())?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Some(false) => Err(refused(format!(
-            "{id}: no manager took note within {}: its status {status} is still there. Is there a \
-             manager, and does it reach etcd? The purge stands",
-            args.wait.limit(),
-        ))),
+    if !args.wait.is_asked_for() {
+        return Ok(ExitCode::SUCCESS);
     }
+    if let Some(left) = args.wait.forgotten(&store, &id).await? {
+        return Err(refused(format!(
+            "{id}: no manager took note within {}: {left} is still there. Is there a manager, and \
+             does it reach etcd? The purge stands",
+            args.wait.limit(),
+        )));
+    }
+    cli::print(format!("{id}: no manager has a status of it any more\n").as_bytes())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Deletes everything below the load balancer at once; gives what there was.
@@ -102,10 +101,10 @@ fn words(id: &BalancerId, keys: &Keys, revision: Revision) -> String {
         words::list(members),
     );
     let registered = keys.registered();
-    words.push_str(&match (&keys.record, registered.len()) {
-        (None, _) => "  no manager had looked at it: who is registered stays so\n".to_owned(),
-        (Some(_), 0) => "  nobody was registered when a manager looked last\n".to_owned(),
-        (Some(_), count) => {
+    words.push_str(&match (keys.reports.is_empty(), registered.len()) {
+        (true, _) => "  no manager had looked at it: who is registered stays so\n".to_owned(),
+        (false, 0) => "  nobody was registered when a manager looked last\n".to_owned(),
+        (false, count) => {
             format!("  {count} stay registered: {}\n", words::list(registered))
         }
     });

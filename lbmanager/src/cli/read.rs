@@ -1,43 +1,36 @@
-//! What etcd has, read once: the tree, the status records, the releases.
+//! What etcd has, read once: the tree and what the managers report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use presence::keys::{self, TreeKey};
+use presence::keys::status::{self, Report};
+use presence::keys::{Tree as Keyspace, TreeKey};
 use presence::mirror::View;
 use presence::model::{BalancerId, Class, MemberId, MemberKey};
 use presence::process::exit::Failure;
 use presence::store::{Entry, Store};
 
-use super::{TreeArgs, refused};
+use super::{TreeArgs, refused, words};
 use crate::desired;
-use crate::manager::{Statuses, statuses};
+use crate::manager;
 use crate::record::{Record, State};
 use crate::tree::{BalancerTree, Tree};
 
 /// Everything, of all load balancers.
 pub(super) struct Whole {
     pub tree: Tree,
-    pub statuses: Statuses,
+    pub reports: BTreeMap<Report, Record>,
 }
 
 /// Reads everything.
 pub(super) async fn whole<S: Store>(store: &S, args: &TreeArgs) -> Result<Whole, Failure> {
     // The tree second, so that no status is newer than it.
-    let (_, statuses) = statuses(store).await?;
+    let reports = reports(store, &status::balancers_prefix()).await?;
     let listing = store.list(&args.prefix.prefix(), None).await?;
     Ok(Whole {
-        tree: view(args, &listing.entries),
-        statuses,
+        tree: view(&args.prefix, &listing.entries),
+        reports,
     })
-}
-
-impl Whole {
-    /// Every load balancer that has keys or a status.
-    pub(super) fn all(&self) -> BTreeSet<BalancerId> {
-        let listed = self.tree.balancers.keys();
-        listed.chain(self.statuses.keys()).cloned().collect()
-    }
 }
 
 /// The load balancers that the arguments name, each once.
@@ -45,11 +38,15 @@ pub(super) fn named(args: &TreeArgs, names: &[String]) -> Result<BTreeSet<Balanc
     names.iter().map(|name| args.balancer(name)).collect()
 }
 
-/// Those that were named, or all. One that nobody knows is an error.
-pub(super) fn choose(
+/// Those that were named, or all that there are. One that nobody knows is an
+/// error.
+pub(super) fn choose<'a>(
     named: BTreeSet<BalancerId>,
-    known: BTreeSet<BalancerId>,
+    tree: &'a Tree,
+    reported: impl IntoIterator<Item = &'a BalancerId>,
 ) -> Result<BTreeSet<BalancerId>, Failure> {
+    let listed = tree.balancers.keys();
+    let known: BTreeSet<BalancerId> = listed.chain(reported).cloned().collect();
     if named.is_empty() {
         return Ok(known);
     }
@@ -60,7 +57,7 @@ pub(super) fn choose(
         ))),
         Some(unknown) => Err(refused(format!(
             "{unknown} is not in the tree; there are: {}",
-            super::words::list(&known)
+            words::list(&known)
         ))),
     }
 }
@@ -70,7 +67,7 @@ pub(super) struct Keys {
     pub config: Option<Entry>,
     pub members: Vec<(MemberKey, Entry)>,
     pub tree: BalancerTree,
-    pub record: Option<Record>,
+    pub reports: BTreeMap<Report, Record>,
 }
 
 /// Reads one load balancer.
@@ -79,16 +76,15 @@ pub(super) async fn one<S: Store>(
     args: &TreeArgs,
     id: &BalancerId,
 ) -> Result<Keys, Failure> {
+    let reports = reports_on(store, id).await?;
     let listing = store.list(&args.prefix.below(id), None).await?;
-    let tree = view(args, &listing.entries);
+    let tree = view(&args.prefix, &listing.entries);
+    let tree = tree.balancer(id).map(|tree| (**tree).clone());
     let mut keys = Keys {
         config: None,
         members: Vec::new(),
-        tree: tree
-            .balancer(id)
-            .map(|tree| (**tree).clone())
-            .unwrap_or_default(),
-        record: record(store, id).await?,
+        tree: tree.unwrap_or_default(),
+        reports,
     };
     for (key, entry) in listing.entries {
         match args.prefix.parse(&key) {
@@ -98,6 +94,36 @@ pub(super) async fn one<S: Store>(
         }
     }
     Ok(keys)
+}
+
+/// What the managers report on one load balancer.
+pub(super) async fn reports_on<S: Store>(
+    store: &S,
+    id: &BalancerId,
+) -> Result<BTreeMap<Report, Record>, Failure> {
+    let mut reports = reports(store, &status::reports_on(id)).await?;
+    reports.retain(|report, _| report.balancer() == id);
+    Ok(reports)
+}
+
+/// The reports whose keys begin so.
+pub(super) async fn reports<S: Store>(
+    store: &S,
+    begin: &str,
+) -> Result<BTreeMap<Report, Record>, Failure> {
+    let (_, reports) = manager::reports(store, begin).await?;
+    let reports = reports.into_iter();
+    Ok(reports
+        .map(|(report, (_, record))| (report, record))
+        .collect())
+}
+
+fn view(keys: &Keyspace, entries: &[(String, Entry)]) -> Tree {
+    let mut tree = Tree::new(Arc::new(keys.clone()));
+    for (key, entry) in entries {
+        tree.list(key, entry);
+    }
+    tree
 }
 
 impl Keys {
@@ -112,43 +138,21 @@ impl Keys {
     /// The class whose members serve.
     pub(super) fn class_in_force(&self) -> Option<Class> {
         let nothing_known = Record::default();
-        desired::class_in_force(&self.tree, self.record.as_ref().unwrap_or(&nothing_known))
+        let known = self.reports.values().next();
+        desired::class_in_force(&self.tree, known.unwrap_or(&nothing_known))
     }
 
     /// Whether anybody ever heard of it.
     pub(super) fn is_unknown(&self) -> bool {
-        self.members.is_empty() && self.config.is_none() && self.record.is_none()
+        self.members.is_empty() && self.config.is_none() && self.reports.is_empty()
     }
 
     /// Who was registered when a manager looked last.
-    pub(super) fn registered(&self) -> Vec<&MemberId> {
-        let record = self.record.iter();
-        record
-            .flat_map(|record| &record.members)
+    pub(super) fn registered(&self) -> BTreeSet<&MemberId> {
+        let members = self.reports.values().flat_map(|record| &record.members);
+        members
             .filter(|(_, known)| !matches!(known.state, State::Absent | State::Rejected))
             .map(|(member, _)| member)
             .collect()
     }
-}
-
-async fn record<S: Store>(store: &S, id: &BalancerId) -> Result<Option<Record>, Failure> {
-    let key = keys::status::balancer(id);
-    let Some(entry) = store.get(&key).await?.entry else {
-        return Ok(None);
-    };
-    match Record::from_json(&entry.value) {
-        Ok(record) => Ok(Some(record)),
-        Err(error) => {
-            tracing::warn!("the status in {key} cannot be read ({error}); it counts as none");
-            Ok(None)
-        }
-    }
-}
-
-fn view(args: &TreeArgs, entries: &[(String, Entry)]) -> Tree {
-    let mut tree = Tree::new(Arc::new(args.prefix.clone()));
-    for (key, entry) in entries {
-        tree.list(key, entry);
-    }
-    tree
 }

@@ -1,9 +1,11 @@
 //! `lbmanager release`.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
 use presence::keys;
+use presence::keys::status::Report;
 use presence::model::BalancerId;
 use presence::process::cli;
 use presence::process::exit::Failure;
@@ -11,7 +13,6 @@ use presence::store::{Store, Transaction};
 
 use super::wait::WaitArgs;
 use super::{TreeArgs, edit, read, refused};
-use crate::manager;
 use crate::record::Record;
 
 pub(super) const EXAMPLE: &str = "Examples:
@@ -45,10 +46,7 @@ pub(super) async fn run(args: ReleaseArgs) -> Result<ExitCode, Failure> {
     let balancer = args.balancer.as_deref();
     let balancer = balancer.map(|name| args.tree.balancer(name)).transpose()?;
     let store = args.tree.one_shot().await?;
-    let records = match &balancer {
-        None => all(&store).await?,
-        Some(id) => one(&store, &args.tree, id).await?,
-    };
+    let reports = reports(&store, &args.tree, balancer.as_ref()).await?;
     let key = match &balancer {
         None => keys::status::release_all(),
         Some(id) => keys::status::release(id),
@@ -56,46 +54,43 @@ pub(super) async fn run(args: ReleaseArgs) -> Result<ExitCode, Failure> {
     let value = format!(r#"{{"at": "{:.0}"}}"#, jiff::Timestamp::now());
     edit::commit(&store, Transaction::put(key.clone(), value)).await?;
     let name = balancer.map_or("everything".to_owned(), |id| id.to_string());
-    cli::print(words(&name, &records).as_bytes())?;
-    match args.wait.gone(&store, &key).await? {
-        None => Ok(ExitCode::SUCCESS),
-        Some(true) => {
-            cli::print(format!("{name}: done\n").as_bytes())?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Some(false) => Err(refused(format!(
-            "{name}: the release is not done after {}: {key} is still there. It stands until it \
-             is; what keeps it is shown by lbmanager status",
-            args.wait.limit(),
-        ))),
+    cli::print(words(&name, &reports).as_bytes())?;
+    if !args.wait.is_asked_for() {
+        return Ok(ExitCode::SUCCESS);
     }
+    if args.wait.gone(&store, &key).await? {
+        return Err(refused(format!(
+            "{name}: the release is not done after {}: {key} is still there, and stands until it \
+             is. What keeps it is shown by lbmanager status",
+            args.wait.limit(),
+        )));
+    }
+    cli::print(format!("{name}: done\n").as_bytes())?;
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn all<S: Store>(store: &S) -> Result<Vec<(BalancerId, Record)>, Failure> {
-    let (_, statuses) = manager::statuses(store).await?;
-    let statuses = statuses.into_iter();
-    Ok(statuses.map(|(id, (_, record))| (id, record)).collect())
-}
-
-async fn one<S: Store>(
+async fn reports<S: Store>(
     store: &S,
     args: &TreeArgs,
-    id: &BalancerId,
-) -> Result<Vec<(BalancerId, Record)>, Failure> {
+    balancer: Option<&BalancerId>,
+) -> Result<BTreeMap<Report, Record>, Failure> {
+    let Some(id) = balancer else {
+        return read::reports(store, &keys::status::balancers_prefix()).await;
+    };
     let keys = read::one(store, args, id).await?;
     if keys.is_unknown() {
         return Err(refused(format!(
             "{id} is not in the tree, and no manager has a status of it: there is nothing to release"
         )));
     }
-    let record = keys.record.into_iter();
-    Ok(record.map(|record| (id.clone(), record)).collect())
+    Ok(keys.reports)
 }
 
-fn words(name: &str, records: &[(BalancerId, Record)]) -> String {
+fn words(name: &str, reports: &BTreeMap<Report, Record>) -> String {
     let mut words = format!("{name}: released\n");
     let mut any = false;
-    for (id, record) in records {
+    for (report, record) in reports {
+        let id = report.balancer();
         for (member, withheld) in &record.withheld {
             any = true;
             words.push_str(&format!("  {id}: {member}: {}\n", withheld.reason));

@@ -1,22 +1,23 @@
 //! Waits until the managers' answer is in etcd.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
-use presence::keys;
-use presence::model::{MemberKey, Revision};
+use presence::keys::status::{self, Report};
+use presence::model::{BalancerId, MemberKey, Revision};
 use presence::process::duration;
 use presence::process::exit::Failure;
-use presence::store::{Entry, Event, Store, StoreError, Watch, WatchMessage};
+use presence::store::{Store, Watch, WatchMessage};
 
-use super::refused;
-use crate::record::{MemberRecord, Record, State};
+use super::{read, refused, words};
+use crate::record::{Record, State};
 
 /// `--wait`.
 #[derive(Debug, Clone, Args)]
 pub struct WaitArgs {
-    /// Wait until a manager reports that it is done, 5 minutes unless told
-    /// otherwise; exit 1 if it does not in time
+    /// Wait until the managers report that it is done, 5 minutes unless told
+    /// otherwise; exit 1 if they do not in time
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true,
           default_missing_value = "5m", value_parser = duration::parse)]
     wait: Option<Duration>,
@@ -29,9 +30,11 @@ pub(super) enum Goal {
     Out,
 }
 
+type Reports = BTreeMap<Report, Record>;
+
 impl WaitArgs {
-    /// Waits, if asked to, until the status of the load balancer shows the
-    /// change of that revision as done.
+    /// Waits, if asked to, until the status of the load balancer shows that
+    /// what was written at that revision is done.
     pub(super) async fn member<S: Store>(
         &self,
         store: &S,
@@ -39,135 +42,156 @@ impl WaitArgs {
         revision: Revision,
         goal: Goal,
     ) -> Result<(), Failure> {
-        let Some(limit) = self.wait else {
-            return Ok(());
-        };
-        let key = keys::status::balancer(&member.balancer);
-        let mut last = "no manager has looked at the load balancer".to_owned();
-        let done = until(store, &key, limit, |entry| {
-            let record = entry.and_then(|entry| Record::from_json(&entry.value).ok());
-            let known = record
-                .as_ref()
-                .and_then(|record| record.members.get(&member.member));
-            last = seen(record.as_ref(), known, revision);
-            reached(record.as_ref(), known, revision, goal)
+        let left = self.reports(store, &member.balancer, |reports| {
+            missing(reports, member, revision, goal)
         });
-        if done.await.map_err(|error| failed(error, revision))? {
-            return Ok(());
+        match left.await? {
+            None => Ok(()),
+            Some(left) => Err(refused(format!(
+                "{member}: what was written is not done after {}: {left}",
+                self.limit()
+            ))),
         }
-        Err(refused(format!(
-            "{member}: revision {revision} was written, but is not done after {}: {last}",
-            humantime::format_duration(limit)
-        )))
     }
 
-    /// Waits, if asked to, until a key is gone. Whether it is, if it was
-    /// waited for.
-    pub(super) async fn gone<S: Store>(
+    /// Waits, if asked to, until no manager has a status of the load balancer.
+    /// What there is if there still is one.
+    pub(super) async fn forgotten<S: Store>(
         &self,
         store: &S,
-        key: &str,
-    ) -> Result<Option<bool>, Failure> {
-        let Some(limit) = self.wait else {
-            return Ok(None);
-        };
-        let gone = until(store, key, limit, |entry| entry.is_none()).await;
-        gone.map(Some).map_err(|error| {
-            Failure::from(error).context("it was written, but waiting for the managers failed")
-        })
+        id: &BalancerId,
+    ) -> Result<Option<String>, Failure> {
+        let left = self.reports(store, id, |reports| {
+            let left = reports.keys().cloned().map(status::StatusKey::Balancer);
+            (!reports.is_empty()).then(|| words::list(left))
+        });
+        left.await
+    }
+
+    /// Waits, if asked to, until a key is gone. Whether it still is there.
+    pub(super) async fn gone<S: Store>(&self, store: &S, key: &str) -> Result<bool, Failure> {
+        let look = async || Ok(store.get(key).await?.entry.map(|_| ()));
+        Ok(self.until(store, key, look).await?.is_some())
+    }
+
+    /// Whether it was asked for.
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.wait.is_some()
     }
 
     /// How long is waited, in words.
     pub(super) fn limit(&self) -> String {
         humantime::format_duration(self.wait.unwrap_or_default()).to_string()
     }
+
+    async fn reports<S: Store>(
+        &self,
+        store: &S,
+        id: &BalancerId,
+        missing: impl Fn(&Reports) -> Option<String>,
+    ) -> Result<Option<String>, Failure> {
+        let look = async || Ok(missing(&read::reports_on(store, id).await?));
+        self.until(store, &status::reports_on(id), look).await
+    }
+
+    /// Looks again whenever a key changes that begins so, until nothing is
+    /// missing; what still is when the time is over.
+    async fn until<S: Store, T>(
+        &self,
+        store: &S,
+        begin: &str,
+        look: impl AsyncFn() -> Result<Option<T>, Failure>,
+    ) -> Result<Option<T>, Failure> {
+        let Some(limit) = self.wait else {
+            return Ok(None);
+        };
+        let mut missing = None;
+        let looking = async {
+            let mut revision = store.get(begin).await?.header.revision;
+            loop {
+                missing = look().await?;
+                if missing.is_none() {
+                    return Ok(());
+                }
+                revision = next_change(store, begin, revision).await?;
+            }
+        };
+        // It ends in time or not; what was seen last tells.
+        match tokio::time::timeout(limit, looking).await {
+            Ok(Err(failure)) => Err(Failure::context(
+                failure,
+                "it was written, but waiting for the managers failed",
+            )),
+            Ok(Ok(())) | Err(_) => Ok(missing),
+        }
+    }
 }
 
-fn failed(error: StoreError, revision: Revision) -> Failure {
-    Failure::from(error).context(format!(
-        "revision {revision} was written, but waiting for the managers failed"
-    ))
+/// The revision of the next change to a key that begins so.
+async fn next_change<S: Store>(
+    store: &S,
+    begin: &str,
+    after: Revision,
+) -> Result<Revision, Failure> {
+    let mut watch = store.watch(begin, after).await?;
+    loop {
+        match watch.next().await? {
+            WatchMessage::Events { events, .. } => {
+                let last = events.last().map(presence::store::Event::revision);
+                return Ok(last.unwrap_or(after));
+            }
+            WatchMessage::Progress(_) => {}
+            WatchMessage::Compacted(revision) => return Ok(revision),
+        }
+    }
 }
 
-fn reached(
-    record: Option<&Record>,
-    known: Option<&MemberRecord>,
+/// What keeps the change from being done.
+fn missing(
+    reports: &Reports,
+    member: &MemberKey,
     revision: Revision,
     goal: Goal,
-) -> bool {
-    let state = known.map_or(State::Absent, |known| known.state);
-    match goal {
-        Goal::Serving => {
-            let applied = known.is_some_and(|known| known.mod_revision >= Some(revision));
-            applied && state == State::Serving
-        }
-        // Without a status there is nobody who would have put it in.
-        Goal::Out => record.is_none_or(|record| {
-            record.revision >= revision && matches!(state, State::Absent | State::Rejected)
-        }),
+) -> Option<String> {
+    if reports.is_empty() {
+        // Nobody would have put it in either.
+        let nobody = "no manager has looked at the load balancer";
+        return (goal == Goal::Serving).then(|| nobody.to_owned());
     }
+    reports.values().find_map(|record| {
+        let known = record.members.get(&member.member);
+        let state = known.map_or(State::Absent, |known| known.state);
+        let reached = match goal {
+            Goal::Serving => state == State::Serving,
+            Goal::Out => matches!(state, State::Absent | State::Rejected),
+        };
+        if record.revision >= revision && reached {
+            return None;
+        }
+        Some(seen(record, member, revision, state))
+    })
 }
 
-fn seen(record: Option<&Record>, known: Option<&MemberRecord>, revision: Revision) -> String {
-    let Some(record) = record else {
-        return "no manager has looked at the load balancer".to_owned();
-    };
+fn seen(record: &Record, member: &MemberKey, revision: Revision, state: State) -> String {
+    let manager = &record.manager;
     if record.revision < revision {
-        return format!("the manager is at revision {} yet", record.revision);
+        return format!(
+            "the manager {manager} is at revision {} yet, not at {revision}",
+            record.revision
+        );
     }
-    let state = known.map_or(State::Absent, |known| known.state);
-    let detail = known.and_then(|known| known.detail.as_ref());
-    let error = record.error.as_ref().map(|error| &error.what);
-    let mut words = format!("it is {}", super::words::name(state));
-    for more in [detail, error].into_iter().flatten() {
-        words.push_str(", ");
-        words.push_str(more);
+    let known = record.members.get(&member.member);
+    let detail = known.and_then(|known| known.detail.clone());
+    let withheld = record.withheld.get(&member.member);
+    let withheld = withheld.map(|withheld| withheld.why.clone());
+    let error = record.error.as_ref().map(|error| error.what.clone());
+    let mut words = format!(
+        "the manager {manager} says that it is {}",
+        words::name(state)
+    );
+    for more in [detail, withheld, error].into_iter().flatten() {
+        words.push_str("; ");
+        words.push_str(&more);
     }
     words
-}
-
-/// Whether `look` was true of the key as it is, or became so in time.
-async fn until<S: Store>(
-    store: &S,
-    key: &str,
-    limit: Duration,
-    look: impl FnMut(Option<&Entry>) -> bool,
-) -> Result<bool, StoreError> {
-    match tokio::time::timeout(limit, follow(store, key, look)).await {
-        Ok(result) => result.map(|()| true),
-        Err(_) => Ok(false),
-    }
-}
-
-async fn follow<S: Store>(
-    store: &S,
-    key: &str,
-    mut look: impl FnMut(Option<&Entry>) -> bool,
-) -> Result<(), StoreError> {
-    loop {
-        let now = store.get(key).await?;
-        if look(now.entry.as_ref()) {
-            return Ok(());
-        }
-        let mut watch = store.watch(key, now.header.revision).await?;
-        loop {
-            match watch.next().await? {
-                WatchMessage::Events { events, .. } => {
-                    let own = events.iter().filter(|event| event.key() == key);
-                    if own.map(entry).any(&mut look) {
-                        return Ok(());
-                    }
-                }
-                WatchMessage::Progress(_) => {}
-                WatchMessage::Compacted(_) => break,
-            }
-        }
-    }
-}
-
-fn entry(event: &Event) -> Option<&Entry> {
-    match event {
-        Event::Put { entry, .. } => Some(entry),
-        Event::Delete { .. } => None,
-    }
 }

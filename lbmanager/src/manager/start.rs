@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::keys;
+use presence::keys::status::{Report, StatusKey};
 use presence::mirror::{Connection, Mirror};
 use presence::model::{BalancerId, HostId, Kind, Revision};
 use presence::process::backoff::Backoff;
@@ -12,7 +13,7 @@ use presence::process::clock::Clock;
 use presence::process::health::Health;
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
-use presence::store::{Header, Store, StoreError};
+use presence::store::{Entry, Header, Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -86,24 +87,45 @@ pub struct Parts<S> {
 /// Status records with the mod_revision of their keys.
 pub(crate) type Statuses = BTreeMap<BalancerId, (Revision, Record)>;
 
+/// The same with who wrote them.
+pub(crate) type Reports = BTreeMap<Report, (Revision, Record)>;
+
 /// Reads the status of every load balancer.
 pub(crate) async fn statuses<S: Store>(store: &S) -> Result<(Header, Statuses), StoreError> {
-    let listing = store.list(&keys::status::balancers_prefix(), None).await?;
-    let mut statuses = Statuses::new();
-    for (key, entry) in listing.entries {
-        let Some(id) = keys::status::parse_balancer(&key) else {
-            continue;
-        };
-        match Record::from_json(&entry.value) {
-            Ok(record) => {
-                statuses.insert(id, (entry.mod_revision, record));
-            }
-            Err(error) => {
-                tracing::error!(key, %error, "a status record cannot be read; the load balancer is treated as new");
-            }
+    let (header, reports) = reports(store, &keys::status::balancers_prefix()).await?;
+    let statuses = reports.into_iter();
+    let statuses = statuses.map(|(report, status)| (report.balancer().clone(), status));
+    Ok((header, statuses.collect()))
+}
+
+/// Reads the status records whose keys begin so.
+pub(crate) async fn reports<S: Store>(
+    store: &S,
+    begin: &str,
+) -> Result<(Header, Reports), StoreError> {
+    let listing = store.list(begin, None).await?;
+    let entries = listing.entries.iter();
+    let reports = entries.filter_map(|(key, entry)| {
+        let (report, record) = report(key, entry)?;
+        Some((report, (entry.mod_revision, record)))
+    });
+    Ok((listing.header, reports.collect()))
+}
+
+/// The status record that a key holds, if it does and can be read.
+pub(crate) fn report(key: &str, entry: &Entry) -> Option<(Report, Record)> {
+    let Ok(StatusKey::Balancer(report)) = key.parse() else {
+        return None;
+    };
+    match Record::from_json(&entry.value) {
+        Ok(record) => Some((report, record)),
+        Err(error) => {
+            tracing::error!(
+                "the status {key} cannot be read; the load balancer is treated as new: {error}"
+            );
+            None
         }
     }
-    Ok((listing.header, statuses))
 }
 
 /// The mod_revisions alone.
@@ -144,6 +166,7 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         store: parts.store,
         clock: parts.clock,
         settings: parts.settings,
+        reports: parts.board.watch(),
         board: parts.board,
         history: parts.history,
         snapshots,
@@ -159,7 +182,7 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         resync_at,
         replacements: 0,
         reconnects: 0,
-        malformed: Vec::new(),
+        malformed: Arc::default(),
     })
 }
 
@@ -174,9 +197,9 @@ async fn first_statuses<S: Store>(
             Ok(read) => return read,
             Err(error) => {
                 let words = format!("waiting for etcd, nothing is changed: {error}");
+                tracing::warn!("{words}");
                 parts.notifier.status(words.clone());
                 parts.health.not_ready(words);
-                tracing::warn!(%error, "the status of the load balancers cannot be read yet");
                 sleep(backoff.failed()).await;
             }
         }

@@ -1,20 +1,18 @@
 //! Nobody takes the last member that serves out, unless somebody said so.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use presence::model::MemberId;
 
 use super::removal::{Manner, manner};
-use super::{Context, Verdicts, after, is_coming};
+use super::{Context, Verdicts, after};
 use crate::observed::Observed;
-use crate::record::{Reason, Record, Role};
+use crate::record::{Reason, Record};
 
 /// Holds back one of those who may leave, if they are all that serve.
 pub(super) fn spare_last(
     verdicts: &mut Verdicts,
     record: &Record,
-    register: &BTreeSet<MemberId>,
+    coming: bool,
     observed: &Observed,
     context: &Context,
 ) {
@@ -47,10 +45,6 @@ pub(super) fn spare_last(
         return;
     }
     let until = after(since, observed.patience());
-    let coming = record.members.iter().any(|(other, known)| {
-        known.wanted == Role::Serve
-            && (register.contains(other) || is_coming(other, record, observed, context))
-    });
     if coming && context.now < until {
         let why = "it is the last that serves, and another is on its way";
         verdicts.hold(&member, reason, why, Some(until));

@@ -71,8 +71,9 @@ pub fn plan(desired: &Desired, observed: &Observed, record: Record, context: &Co
     note::note(&mut record, desired, observed, context);
     single::assign_roles(&mut record, desired, observed, context);
     let register = to_register(&record, desired, observed, context);
-    let mut verdicts = removal::judge(&mut record, desired, observed, context);
-    last::spare_last(&mut verdicts, &record, &register, observed, context);
+    let coming = expects_another(&record, &register, observed, context);
+    let mut verdicts = removal::judge(&mut record, desired, observed, coming, context);
+    last::spare_last(&mut verdicts, &record, coming, observed, context);
     record
         .left
         .extend(verdicts.budgeted.iter().map(|_| context.now));
@@ -81,7 +82,7 @@ pub fn plan(desired: &Desired, observed: &Observed, record: Record, context: &Co
         note::forget(&mut record, desired, observed, &register);
     }
     Plan {
-        waiting: is_waiting(&record, desired, observed, &register, context),
+        waiting: is_waiting(&record, desired, coming, context),
         look_again: look_again(&record, observed, context),
         register,
         deregister: verdicts.go,
@@ -107,30 +108,34 @@ fn to_register(
         .collect()
 }
 
-/// Health matters while somebody who is to serve has yet to get in service,
-/// and while somebody is held until the load balancer gives up on him.
-fn is_waiting(
+/// Whether somebody who is to serve is on his way.
+fn expects_another(
     record: &Record,
-    desired: &Desired,
-    observed: &Observed,
     register: &BTreeSet<MemberId>,
+    observed: &Observed,
     context: &Context,
 ) -> bool {
+    let mut to_serve = record
+        .members
+        .keys()
+        .filter(|member| record.role(member) == Role::Serve);
+    to_serve.any(|member| register.contains(member) || is_coming(member, record, observed, context))
+}
+
+/// Health matters while somebody who is to serve has yet to get in service,
+/// and while somebody is held until he or another is in service or is not.
+fn is_waiting(record: &Record, desired: &Desired, coming: bool, context: &Context) -> bool {
+    use removal::Manner;
     if desired.blocked.is_some() {
         return false;
     }
-    let coming = desired
-        .members
-        .keys()
-        .filter(|member| record.role(member) == Role::Serve)
-        .any(|member| is_coming(member, record, observed, context));
     let held = record.withheld.values().any(|withheld| {
         matches!(
             removal::manner(withheld.reason),
-            removal::Manner::Careful | removal::Manner::WhenReplaced
+            Manner::Careful | Manner::WhenReplaced | Manner::Quiesce
         )
     });
-    coming || held || !register.is_empty()
+    coming || (held && context.frozen.is_none())
 }
 
 /// Registered not long ago, and not in service yet.
@@ -150,14 +155,20 @@ fn look_again(record: &Record, observed: &Observed, context: &Context) -> Option
     let withheld = record.withheld.values().filter_map(|held| held.until);
     let budget = record
         .left
-        .first()
+        .iter()
         .filter(|_| !record.withheld.is_empty())
         .map(|left| after(*left, removal::WINDOW));
     let coming = record
         .members
-        .keys()
-        .filter(|member| !observed.serves(member))
-        .filter_map(|member| deadline(member, record, observed));
+        .iter()
+        .filter(|(member, _)| observed.registered(member) && !observed.serves(member))
+        .filter_map(|(_, known)| known.registered_at)
+        .flat_map(|at| {
+            let assumed = observed.unreadable.is_some();
+            let assumed = assumed.then(|| after(at, observed.healthy_after));
+            [Some(after(at, observed.patience())), assumed]
+        })
+        .flatten();
     let rejected = context.rejected.values().copied();
     withheld
         .chain(budget)

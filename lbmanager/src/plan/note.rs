@@ -11,19 +11,28 @@ use crate::observed::{Condition, Observed};
 use crate::record::{Contact, MemberRecord, Record, Role, State};
 
 /// Where health cannot be read, a member counts as in service once it had the
-/// time that the health check takes.
+/// time that the health check takes. One that was out of service when that
+/// could still be read stays so.
 pub(super) fn assume(observed: &Observed, record: &Record, now: Timestamp) -> Observed {
     let Some(why) = &observed.unreadable else {
         return observed.clone();
     };
     let mut assumed = observed.clone();
     for (member, condition) in &mut assumed.members {
-        let registered_at = record
-            .members
-            .get(member)
-            .and_then(|known| known.registered_at);
+        if *condition == Condition::Draining {
+            continue;
+        }
+        let known = record.members.get(member);
+        let last = known.map_or(State::Absent, |known| known.state);
+        let registered_at = match known.and_then(|known| known.registered_at) {
+            None if is_new(last) && record.contact.is_some() => Some(now),
+            registered_at => registered_at,
+        };
         let ready_at = registered_at.map(|at| after(at, observed.healthy_after));
         *condition = match ready_at {
+            _ if last == State::OutOfService => Condition::Unknown(format!(
+                "health cannot be read ({why}), and it was out of service before"
+            )),
             Some(at) if at > now => Condition::Unknown(format!(
                 "health cannot be read ({why}): counts as in service from {at:.0}"
             )),
@@ -33,23 +42,17 @@ pub(super) fn assume(observed: &Observed, record: &Record, now: Timestamp) -> Ob
     assumed
 }
 
+/// Whether a member of this state that is there now was not there before.
+fn is_new(last: State) -> bool {
+    matches!(last, State::Absent | State::Rejected)
+}
+
 pub(super) fn note(record: &mut Record, desired: &Desired, observed: &Observed, context: &Context) {
     record
         .left
         .retain(|left| after(*left, removal::WINDOW) > context.now);
-    if record.contact.is_none() {
-        record.contact = Some(Contact {
-            at: context.now,
-            serving: observed.serving().len(),
-            found: observed.members.keys().cloned().collect(),
-        });
-    }
-    if let Some(contact) = &mut record.contact {
-        // Who was listed since, or has left, is no find any more.
-        contact.found.retain(|member| {
-            observed.members.contains_key(member) && !desired.members.contains_key(member)
-        });
-    }
+    note_contact(record, desired, observed, context.now);
+    note_unreadable(record, observed);
     for member in observed.members.keys() {
         record.members.entry(member.clone()).or_default();
     }
@@ -60,6 +63,35 @@ pub(super) fn note(record: &mut Record, desired: &Desired, observed: &Observed, 
     }
 }
 
+fn note_contact(record: &mut Record, desired: &Desired, observed: &Observed, now: Timestamp) {
+    let contact = record.contact.get_or_insert_with(|| {
+        let served = observed.relied_on();
+        Contact {
+            at: now,
+            serving: served.len(),
+            found: observed.members.keys().cloned().collect(),
+            served,
+        }
+    });
+    // Who was listed since, or has left, is no find any more.
+    let stays = |member: &MemberId| {
+        observed.members.contains_key(member) && !desired.members.contains_key(member)
+    };
+    contact.found.retain(stays);
+    contact.served.retain(stays);
+}
+
+fn note_unreadable(record: &mut Record, observed: &Observed) {
+    let problem = observed.unreadable.as_ref().map(|why| {
+        format!(
+            "health cannot be read ({why}): members count as in service {} after they were \
+             registered",
+            humantime::format_duration(observed.healthy_after)
+        )
+    });
+    record.problems.extend(problem);
+}
+
 fn see(
     known: &mut MemberRecord,
     condition: Option<&Condition>,
@@ -68,7 +100,7 @@ fn see(
     now: Timestamp,
 ) {
     if let Some(Condition::OutOfService(_) | Condition::Unknown(_)) = condition
-        && known.state == State::Absent
+        && is_new(known.state)
         && known.registered_at.is_none()
     {
         known.registered_at = Some(now);

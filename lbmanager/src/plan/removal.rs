@@ -52,6 +52,7 @@ pub(super) fn judge(
     record: &mut Record,
     desired: &Desired,
     observed: &Observed,
+    coming: bool,
     context: &Context,
 ) -> Verdicts {
     let candidates = candidates(record, desired, observed, context.now);
@@ -82,8 +83,16 @@ pub(super) fn judge(
         }
     }
     careful.sort();
+    judge_strangers(
+        &mut verdicts,
+        strangers,
+        record,
+        desired,
+        observed,
+        coming,
+        context,
+    );
     judge_careful(&mut verdicts, careful, record, desired, observed, context);
-    judge_strangers(&mut verdicts, strangers, record, desired, observed, context);
     verdicts
 }
 
@@ -118,10 +127,16 @@ fn candidates(
         // left alone.
         let theirs = desired.options.ownership == Ownership::Own || desired.class.is_none();
         if reason == Reason::Stranger && theirs {
+            known.removal = None;
             continue;
         }
-        known.is_to_leave(reason, now);
-        candidates.extend(known.removal.map(|removal| (member.clone(), removal)));
+        // What became of its key in the class in force counts again once its
+        // other key is gone.
+        if reason != Reason::OtherClass {
+            known.is_to_leave(reason, now);
+        }
+        let since = known.removal.map_or(now, |removal| removal.since);
+        candidates.push((member.clone(), Removal { reason, since }));
     }
     candidates
 }
@@ -160,32 +175,40 @@ fn judge_careful(
     observed: &Observed,
     context: &Context,
 ) {
-    let serving = observed.serving().len();
+    let (free, rest): (Vec<_>, Vec<_>) = careful.into_iter().partition(|(since, member, _)| {
+        context.released
+            || after(*since, context.hold) <= context.now
+            || is_unhealthy(member, observed)
+    });
+    let free = free.into_iter().map(|(_, member, reason)| (member, reason));
+    verdicts.go.extend(free);
+    // Who leaves anyway is none of those of whom half may stay.
+    let serving = observed.serving();
+    let staying = serving
+        .iter()
+        .filter(|member| !verdicts.go.contains_key(*member));
     let left = record.left.len();
-    let mut budget = share(desired.options.max_removals, serving + left).saturating_sub(left);
-    for (since, member, reason) in careful {
-        let hold_over = after(since, context.hold);
-        let unhealthy = observed.unreadable.is_none()
-            && matches!(
-                observed.members.get(&member),
-                Some(Condition::OutOfService(_))
-            );
-        if context.released || unhealthy || hold_over <= context.now {
-            verdicts.go.insert(member, reason);
-        } else if budget > 0 {
-            budget -= 1;
+    let all = staying.count() + left;
+    let budget = share(desired.options.max_removals, all).saturating_sub(left);
+    for (place, (since, member, reason)) in rest.into_iter().enumerate() {
+        if place < budget {
             verdicts.go.insert(member.clone(), reason);
             verdicts.budgeted.insert(member);
         } else {
             let why = format!(
                 "{left} of {all} left within a minute and no more may; it stays until its key \
                  returns, the load balancer calls it unhealthy, or lbmanager release",
-                left = left + verdicts.budgeted.len(),
-                all = serving + left,
+                left = left + budget,
             );
+            let hold_over = after(since, context.hold);
             verdicts.hold(&member, reason, why, Some(hold_over));
         }
     }
+}
+
+fn is_unhealthy(member: &MemberId, observed: &Observed) -> bool {
+    let condition = observed.members.get(member);
+    observed.unreadable.is_none() && matches!(condition, Some(Condition::OutOfService(_)))
 }
 
 /// Members that are not of this tree's making.
@@ -195,36 +218,54 @@ fn judge_strangers(
     record: &Record,
     desired: &Desired,
     observed: &Observed,
+    coming: bool,
     context: &Context,
 ) {
-    let adopted = context.released || desired.options.adopt;
     let contact = record.contact.clone().unwrap_or_default();
     let (found, drifted): (BTreeSet<_>, BTreeSet<_>) = strangers
         .into_iter()
         .partition(|member| contact.found.contains(member));
-    let serving = observed.serving().len();
-    for (group, of) in [(found, contact.serving), (drifted, serving)] {
-        let count = group
-            .iter()
-            .filter(|member| observed.serves(member))
-            .count();
-        let most = 2 * count > of;
+    let serving = observed.relied_on();
+    let adopted = context.released || desired.options.adopt;
+    for (group, is_found) in [(found, true), (drifted, false)] {
+        let most = most_of(&group, &serving, serving.len(), "that serve").or_else(|| {
+            let then = "that served when it was first looked at";
+            most_of(&group, &contact.served, contact.serving, then)
+        });
+        let hold = if context.now < context.settled_at {
+            let why = "until the tree has been quiet for a while".to_owned();
+            Some((why, Some(context.settled_at)))
+        } else if let Some(why) = most.filter(|_| !adopted) {
+            Some((why, None))
+        } else if is_found && coming && !context.released {
+            Some(("until those that take over are in service".to_owned(), None))
+        } else {
+            None
+        };
         for member in group {
-            let reason = Reason::Stranger;
-            if context.now < context.settled_at {
-                let why = "until the tree has been quiet for a while";
-                verdicts.hold(&member, reason, why, Some(context.settled_at));
-            } else if most && !adopted {
-                let why = format!(
-                    "{count} of {of} that serve are strangers, more than half: is this the right \
-                     load balancer? Let them go with lbmanager release, or set adopt: true"
-                );
-                verdicts.hold(&member, reason, why, None);
-            } else {
-                verdicts.go.insert(member, reason);
+            match &hold {
+                Some((why, until)) => verdicts.hold(&member, Reason::Stranger, why, *until),
+                None => {
+                    verdicts.go.insert(member, Reason::Stranger);
+                }
             }
         }
     }
+}
+
+fn most_of(
+    strangers: &BTreeSet<MemberId>,
+    who: &BTreeSet<MemberId>,
+    all: usize,
+    which: &str,
+) -> Option<String> {
+    let count = strangers.intersection(who).count();
+    (2 * count > all).then(|| {
+        format!(
+            "{count} of the {all} {which} are strangers, more than half: is this the right load \
+             balancer? Let them go with lbmanager release, or set adopt: true"
+        )
+    })
 }
 
 /// That share of `all`, rounded down.

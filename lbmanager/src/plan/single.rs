@@ -1,11 +1,12 @@
 //! Who serves: all who may, or of a `single` load balancer the one.
 
+use jiff::Timestamp;
 use presence::model::MemberId;
 
 use super::{Context, deadline};
 use crate::desired::{Desired, Place};
 use crate::observed::Observed;
-use crate::record::{Failed, Record, Role};
+use crate::record::{Failed, MemberRecord, Record, Role, State};
 
 pub(super) fn assign_roles(
     record: &mut Record,
@@ -27,11 +28,22 @@ pub(super) fn assign_roles(
             .as_ref()
             .is_none_or(|winner| winner.as_ref() == Some(member));
         if let Some(known) = record.members.get_mut(member) {
-            known.wanted = if serves { Role::Serve } else { Role::StandBy };
             if serves {
                 known.removal = None;
+                start_clock(known, member, observed, context.now);
             }
+            known.wanted = if serves { Role::Serve } else { Role::StandBy };
         }
+    }
+}
+
+/// One that is there already, but not in service, has from now on as much
+/// time as a new one.
+fn start_clock(known: &mut MemberRecord, member: &MemberId, observed: &Observed, now: Timestamp) {
+    let idle = observed.registered(member) && !observed.serves(member);
+    if idle && known.wanted != Role::Serve {
+        known.registered_at = Some(now);
+        known.state = State::Registering;
     }
 }
 
@@ -57,26 +69,45 @@ fn winner(
     if record.failed.as_ref().is_some_and(stale) {
         record.failed = None;
     }
-    let failed = record.failed.as_ref().map(|failed| failed.member.clone());
-    let mut able = ranked
-        .iter()
-        .copied()
-        .filter(|member| Some(*member) != failed.as_ref() && !context.is_rejected(member));
-    let first = able.next().or_else(|| ranked.first().copied())?;
-    let late = observed.registered(first)
+    let able = able(&ranked, record, observed, context);
+    let first = able.first().or(ranked.first()).copied()?;
+    let late = record.role(first) == Role::Serve
+        && observed.registered(first)
         && !observed.serves(first)
         && deadline(first, record, observed).is_some_and(|at| at <= context.now);
-    if !late || !another_serves(first) {
+    if !late {
         return Some(first.clone());
     }
-    let second = able.find(|member| observed.serves(member)).cloned();
+    let second = able.into_iter().find(|member| observed.serves(member));
     if second.is_some() {
         record.failed = desired.members.get(first).map(|key| Failed {
             member: first.clone(),
             mod_revision: key.mod_revision,
         });
     }
-    second.or_else(|| Some(first.clone()))
+    Some(second.unwrap_or(first).clone())
+}
+
+/// Who may be tried. Once one has failed, the one that serves stays: of those
+/// that rank below the failed one no other is tried, or two that never get in
+/// service would take turns for ever.
+fn able<'a>(
+    ranked: &[&'a MemberId],
+    record: &Record,
+    observed: &Observed,
+    context: &Context,
+) -> Vec<&'a MemberId> {
+    let failed = record.failed.as_ref().map(|failed| &failed.member);
+    let place = ranked.iter().position(|member| Some(*member) == failed);
+    let place = place.unwrap_or(ranked.len());
+    ranked
+        .iter()
+        .copied()
+        .enumerate()
+        .filter(|(rank, member)| *rank < place || (*rank > place && observed.serves(member)))
+        .map(|(_, member)| member)
+        .filter(|member| observed.registered(member) || !context.is_rejected(member))
+        .collect()
 }
 
 fn ranked(desired: &Desired) -> Vec<&MemberId> {

@@ -210,10 +210,9 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         };
         let wait = backoff.failed();
         tracing::warn!(
-            balancer = %self.id,
-            error = %error,
-            again_in_seconds = wait.as_secs_f32(),
-            "the load balancer could not be brought in line with the tree"
+            "{}: not brought in line with the tree, again in {:.1} s: {error}",
+            self.id,
+            wait.as_secs_f32()
         );
         self.shared.board.failed(&self.id, error);
         Wake {

@@ -84,8 +84,9 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         self.record = plan.record.clone();
         self.carry_out(&plan).await?;
         self.record.error = None;
-        self.save().await?;
-        self.shared.hook.reached(Point::Reported)?;
+        if self.save().await? {
+            self.shared.hook.reached(Point::Reported)?;
+        }
         self.report(&desired, &plan, orders);
         if self.nothing_left(&desired, orders) && !acted {
             return self.forget().await;
@@ -195,7 +196,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         let now = self.shared.clock.now();
         let done: Vec<MemberId> = outcome.done.iter().cloned().collect();
         if !done.is_empty() {
-            tracing::info!(balancer = %self.id, members = %list(&done), "registered");
+            tracing::info!("{}: registered {}", self.id, list(&done));
             self.record.changed(now, Action::Register, &done, None);
         }
         for member in outcome.done {
@@ -211,7 +212,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     }
 
     fn reject(&mut self, member: MemberId, why: String, now: Timestamp) {
-        tracing::warn!(balancer = %self.id, %member, why, "refused by the load balancer");
+        tracing::warn!("{}: {member} is refused: {why}", self.id);
         let known = self.record.members.entry(member.clone()).or_default();
         known.state = State::Rejected;
         known.detail = Some(why);
@@ -241,7 +242,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             }
         }
         for (reason, members) in by_reason {
-            tracing::info!(balancer = %self.id, members = %list(&members), %reason, "deregistered");
+            tracing::info!("{}: deregistered {}: {reason}", self.id, list(&members));
             self.record
                 .changed(now, Action::Deregister, &members, Some(reason));
         }
@@ -264,13 +265,13 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         Err(error.into())
     }
 
-    /// Writes the status, if it is not what the store has.
-    async fn save(&mut self) -> Result<(), StoreError> {
+    /// Writes the status, if it is not what the store has. Whether it did.
+    async fn save(&mut self) -> Result<bool, StoreError> {
         let value = self.record.to_json();
         if self.written.as_ref() == Some(&value) {
-            return Ok(());
+            return Ok(false);
         }
-        let key = keys::status::balancer(&self.id);
+        let key = keys::status::balancer(&self.shared.settings.host, &self.id);
         // If this fails it may have been written all the same.
         self.written = None;
         let commit = self
@@ -280,7 +281,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             .await?;
         self.written = Some(value);
         self.shared.board.wrote(&self.id, commit.header.revision);
-        Ok(())
+        Ok(true)
     }
 
     fn nothing_left(&self, desired: &Desired, orders: &Orders) -> bool {
@@ -289,11 +290,14 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
 
     async fn forget(&mut self) -> Result<Passed, PassError> {
         if !self.shared.settings.dry_run && self.written.is_some() {
-            let key = keys::status::balancer(&self.id);
+            let key = keys::status::balancer(&self.shared.settings.host, &self.id);
             self.shared.store.commit(Transaction::delete(key)).await?;
         }
         self.shared.hook.reached(Point::Forgotten)?;
-        tracing::info!(balancer = %self.id, "no longer managed: the tree has no member of it");
+        tracing::info!(
+            "{}: no longer managed, the tree has no member of it",
+            self.id
+        );
         Ok(Passed::Forgotten)
     }
 
@@ -345,10 +349,10 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     /// Says what would be done; each plan once.
     fn say(&mut self, plan: &Plan) -> Passed {
         for member in &plan.register {
-            tracing::info!(balancer = %self.id, %member, "dry run: would register");
+            tracing::info!("{}: dry run: would register {member}", self.id);
         }
         for (member, reason) in &plan.deregister {
-            tracing::info!(balancer = %self.id, %member, %reason, "dry run: would deregister");
+            tracing::info!("{}: dry run: would deregister {member}: {reason}", self.id);
         }
         Passed::Next(plan.look_again.map(|at| until(at, self.shared.clock.now())))
     }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use presence::departure::{Change, Step};
 use presence::keys;
+use presence::keys::status::{Report, StatusKey};
 use presence::mirror::{Connection, Mirror, View};
-use presence::model::{BalancerId, Revision};
+use presence::model::{BalancerId, HostId, Revision};
 use presence::process::cli;
 use presence::process::exit::Failure;
 use presence::process::shutdown::Shutdown;
@@ -19,35 +20,28 @@ use tokio::task::JoinSet;
 
 use super::{Format, Shown, StatusArgs, json, text};
 use crate::cli::read;
-use crate::manager::Mirrored;
+use crate::manager::{self, Mirrored};
 use crate::record::Record;
 use crate::tree::Tree;
 
 /// The status records, as the mirror keeps them.
 #[derive(Debug, Clone, Default)]
-struct Records(BTreeMap<BalancerId, Arc<Record>>);
-
-impl Records {
-    fn put(&mut self, key: &str, entry: &Entry) {
-        let record = Record::from_json(&entry.value);
-        if let (Some(id), Ok(record)) = (keys::status::parse_balancer(key), record) {
-            self.0.insert(id, Arc::new(record));
-        }
-    }
-}
+struct Records(BTreeMap<Report, Arc<Record>>);
 
 impl View for Records {
     fn list(&mut self, key: &str, entry: &Entry) {
-        self.put(key, entry);
+        if let Some((report, record)) = manager::report(key, entry) {
+            self.0.insert(report, Arc::new(record));
+        }
     }
 
     fn apply(&mut self, step: Step) {
         for change in step.changes {
             match change {
-                Change::Put { key, entry } => self.put(&key, &entry),
+                Change::Put { key, entry } => self.list(&key, &entry),
                 Change::Gone { key, .. } => {
-                    if let Some(id) = keys::status::parse_balancer(&key) {
-                        self.0.remove(&id);
+                    if let Ok(StatusKey::Balancer(report)) = key.parse() {
+                        self.0.remove(&report);
                     }
                 }
             }
@@ -91,7 +85,7 @@ pub(super) async fn run<S: Store>(
     let mut trees = mirror(&store, prefix, empty, &shutdown, &mut tasks);
     let prefix = keys::status::balancers_prefix();
     let mut records = mirror(&store, prefix, Records::default(), &shutdown, &mut tasks);
-    let mut last = BTreeMap::new();
+    let mut last = Last::new();
     loop {
         show(args, named, &mut last, &mut trees, &mut records)?;
         tokio::select! {
@@ -108,18 +102,13 @@ pub(super) async fn run<S: Store>(
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is shown of a load balancer, for the next time.
-#[derive(Debug, Default, PartialEq)]
-struct Last {
-    members: usize,
-    revision: Option<Revision>,
-    status: Option<Arc<Record>>,
-}
+/// What was shown: as JSON, which holds everything that is shown.
+type Last = BTreeMap<(BalancerId, Option<HostId>), String>;
 
 fn show(
     args: &StatusArgs,
     named: &BTreeSet<BalancerId>,
-    last: &mut BTreeMap<BalancerId, Last>,
+    last: &mut Last,
     trees: &mut Mirrored<Tree>,
     records: &mut Mirrored<Records>,
 ) -> Result<(), Failure> {
@@ -129,31 +118,32 @@ fn show(
         return Ok(());
     };
     let (tree, records) = (&tree.view, &records.view.0);
-    let known = tree.balancers.keys().chain(records.keys());
-    let known: BTreeSet<BalancerId> = known.chain(last.keys()).chain(named).cloned().collect();
-    for id in known {
-        if !named.is_empty() && !named.contains(&id) {
-            continue;
+    let reports: Vec<(&Report, &Record)> = records
+        .iter()
+        .map(|(report, record)| (report, record.as_ref()))
+        .collect();
+    let ids: BTreeSet<BalancerId> = if named.is_empty() {
+        let before = last.keys().map(|(id, _)| id);
+        let reported = records.keys().map(Report::balancer);
+        let known = tree.balancers.keys().chain(reported).chain(before);
+        known.cloned().collect()
+    } else {
+        named.clone()
+    };
+    for shown in ids.iter().flat_map(|id| Shown::all(id, tree, &reports)) {
+        let key = (shown.load_balancer.clone(), shown.host.cloned());
+        let now = json(&shown)?;
+        if last.get(&key) != Some(&now) {
+            print(args.format, &shown, &now)?;
+            last.insert(key, now);
         }
-        let shown = Shown::new(&id, tree, records.get(&id).map(AsRef::as_ref));
-        let now = Last {
-            members: shown.members,
-            revision: shown.revision,
-            status: records.get(&id).cloned(),
-        };
-        if last.get(&id) == Some(&now) {
-            continue;
-        }
-        print(args.format, &shown)?;
-        last.insert(id, now);
     }
     Ok(())
 }
 
-fn print(format: Format, shown: &Shown<'_>) -> Result<(), Failure> {
-    let text = match format {
-        Format::Table => text::balancer(shown, Timestamp::now()) + "\n",
-        Format::Json => json(shown)?,
-    };
-    cli::print(text.as_bytes())
+fn print(format: Format, shown: &Shown<'_>, json: &str) -> Result<(), Failure> {
+    match format {
+        Format::Table => cli::print((text::balancer(shown, Timestamp::now()) + "\n").as_bytes()),
+        Format::Json => cli::print(json.as_bytes()),
+    }
 }

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use presence::model::{BalancerId, Revision};
+use presence::keys::status::Report;
+use presence::model::{BalancerId, HostId, Revision};
 use presence::process::cli;
 use presence::process::exit::Failure;
 use serde::Serialize;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use super::TreeArgs;
 use super::read::{self, Whole};
 use crate::record::Record;
+use crate::tree::Tree;
 
 pub(super) const EXAMPLE: &str = "Examples:
   lbmanager status
@@ -25,6 +27,7 @@ pub(super) const EXAMPLE: &str = "Examples:
 JSON is one object:
   load_balancers  one object for each:
     load_balancer   TYPE/REGION/NAME
+    host            whose report it is; for ipvs only, where each host has its own
     members         how many keys of members it has in the tree
     revision        the newest of its keys, absent where it has none
     status          what its manager reports, absent where none has looked yet: revision
@@ -70,6 +73,8 @@ enum Format {
 struct Shown<'a> {
     #[serde(serialize_with = "display")]
     load_balancer: &'a BalancerId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a HostId>,
     members: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<Revision>,
@@ -78,7 +83,7 @@ struct Shown<'a> {
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct Answer<'a> {
     load_balancers: Vec<Shown<'a>>,
     ignored: Vec<Ignored<'a>>,
 }
@@ -102,41 +107,54 @@ pub(super) async fn run(args: StatusArgs) -> Result<ExitCode, Failure> {
     }
     let whole = read::whole(&store, &args.tree).await?;
     let all = named.is_empty();
-    let chosen = read::choose(named, whole.all())?;
-    let report = report(&whole, &chosen, all);
+    let reported = whole.reports.keys().map(Report::balancer);
+    let chosen = read::choose(named, &whole.tree, reported)?;
+    let answer = answer(&whole, &chosen, all);
     let text = match args.format {
-        Format::Table => text::report(&report, Timestamp::now()),
-        Format::Json => json(&report)?,
+        Format::Table => text::answer(&answer, Timestamp::now()),
+        Format::Json => json(&answer)?,
     };
     cli::print(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn report<'a>(whole: &'a Whole, chosen: &'a BTreeSet<BalancerId>, all: bool) -> Report<'a> {
-    let record = |id| whole.statuses.get(id).map(|(_, record)| record);
+fn answer<'a>(whole: &'a Whole, chosen: &'a BTreeSet<BalancerId>, all: bool) -> Answer<'a> {
     let ignored = whole.tree.malformed.iter().map(|(key, why)| Ignored {
         key,
         why: why.to_string(),
     });
-    Report {
-        load_balancers: chosen
-            .iter()
-            .map(|id| Shown::new(id, &whole.tree, record(id)))
-            .collect(),
+    let reports = whole.reports.iter();
+    let reports: Vec<_> = reports.map(|(report, record)| (report, record)).collect();
+    let shown = |id| Shown::all(id, &whole.tree, &reports);
+    Answer {
+        load_balancers: chosen.iter().flat_map(shown).collect(),
         ignored: ignored.filter(|_| all).collect(),
     }
 }
 
 impl<'a> Shown<'a> {
-    fn new(id: &'a BalancerId, tree: &crate::tree::Tree, status: Option<&'a Record>) -> Self {
+    /// A load balancer by each of the reports on it, or by none.
+    fn all(id: &'a BalancerId, tree: &Tree, reports: &[(&'a Report, &'a Record)]) -> Vec<Self> {
+        let by = reports.iter().filter(|(report, _)| report.balancer() == id);
+        let by: Vec<_> = by
+            .map(|(report, record)| (report.host(), Some(*record)))
+            .collect();
+        let by = if by.is_empty() {
+            vec![(None, None)]
+        } else {
+            by
+        };
         let balancer = tree.balancer(id);
         let present = balancer.filter(|tree| !tree.members.is_empty() || tree.config.is_some());
-        Self {
-            load_balancer: id,
-            members: balancer.map_or(0, |tree| tree.members.len()),
-            revision: present.map(|tree| tree.revision),
-            status,
-        }
+        by.into_iter()
+            .map(|(host, status)| Self {
+                load_balancer: id,
+                host,
+                members: balancer.map_or(0, |tree| tree.members.len()),
+                revision: present.map(|tree| tree.revision),
+                status,
+            })
+            .collect()
     }
 }
 

@@ -2,18 +2,18 @@
 
 use jiff::Timestamp;
 
-use super::{Report, Shown};
+use super::{Answer, Shown};
 use crate::cli::words::{columns, list, name, time};
 use crate::record::{Action, ChangeRecord, MemberRecord, Record, Role, State};
 
 /// How many of the last changes are shown.
 const CHANGES: usize = 5;
 
-pub(super) fn report(report: &Report<'_>, now: Timestamp) -> String {
-    let shown = report.load_balancers.iter();
+pub(super) fn answer(answer: &Answer<'_>, now: Timestamp) -> String {
+    let shown = answer.load_balancers.iter();
     let mut blocks: Vec<String> = shown.map(|shown| balancer(shown, now)).collect();
-    if !report.ignored.is_empty() {
-        let ignored = report.ignored.iter();
+    if !answer.ignored.is_empty() {
+        let ignored = answer.ignored.iter();
         let lines: String = ignored.map(|key| format!("  {}\n", key.why)).collect();
         blocks.push(format!("Keys that mean nothing, and are ignored:\n{lines}"));
     }
@@ -63,11 +63,15 @@ fn headline(shown: &Shown<'_>, record: &Record) -> String {
         Some(class) => format!("class {class}"),
         None => "no member in the tree".to_owned(),
     };
+    let host = shown
+        .host
+        .map(|host| format!(" on {host}"))
+        .unwrap_or_default();
     let wanted = |known: &&MemberRecord| known.wanted == Role::Serve;
     let serving = |known: &&MemberRecord| known.state == State::Serving;
     let members = || record.members.values();
     format!(
-        "{}: {class}, {} of {} serve, managed by {}",
+        "{}{host}: {class}, {} of {} serve, managed by {}",
         shown.load_balancer,
         members().filter(wanted).filter(serving).count(),
         members().filter(wanted).count(),

@@ -51,6 +51,11 @@ impl State {
         }
     }
 
+    /// etcd never gives the same lease twice, not even after a restore.
+    pub fn outlive(&mut self, before: &Self) {
+        self.last_lease = before.last_lease;
+    }
+
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.get(key)
     }
