@@ -139,9 +139,8 @@ impl History {
     pub fn replaced(&mut self, why: &str, now: Timestamp) {
         if self.memory.replaced.is_none() {
             tracing::error!(
-                why,
-                "the history of etcd was replaced: members are still added, but none is removed \
-                 until somebody has looked and says: lbmanager release --all"
+                "the history of etcd was replaced ({why}): members are still added, but none is \
+                 removed until somebody has looked and says: lbmanager release --all"
             );
             self.memory.replaced = Some(Note {
                 at: now,

@@ -210,8 +210,9 @@ impl<S: Store, V: View> Following<S, V> {
                     WatchMessage::Progress(header) => self.judge(|state| state.watched(header)),
                     WatchMessage::Compacted(revision) => {
                         tracing::warn!(
-                            prefix = self.prefix, %after, compacted = %revision,
-                            "etcd compacted history that was not read yet; reading everything again"
+                            "etcd compacted the history of {} up to {revision}, which was read up \
+                             to {after} only: reading everything again",
+                            self.prefix
                         );
                         self.state.compacted();
                     }
@@ -238,9 +239,8 @@ impl<S: Store, V: View> Following<S, V> {
             return;
         };
         tracing::error!(
-            prefix = self.prefix,
-            %replaced,
-            "the history of etcd was replaced; reading everything again"
+            "the history of etcd was replaced: {replaced}; reading {} again",
+            self.prefix
         );
         if let Some(before) = self.current() {
             let mut next = (*before).clone();
@@ -293,12 +293,10 @@ impl<S: Store, V: View> Following<S, V> {
     async fn wait(&mut self, error: StoreError) {
         let wait = self.backoff.failed();
         tracing::warn!(
-            prefix = self.prefix,
-            %error,
-            again_in = %humantime::format_duration(Duration::from_millis(
-                u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
-            )),
-            "etcd cannot be followed; what was read last stays in force"
+            "{} cannot be followed, again in {:.1} s, until then what was read last stays in \
+             force: {error}",
+            self.prefix,
+            wait.as_secs_f32()
         );
         self.connection.send_replace(Connection::Lost(error));
         if let Some(before) = self.current() {
@@ -338,7 +336,9 @@ async fn ask_leases<S: Store>(store: &S, events: &[Event]) -> BTreeMap<LeaseId, 
                 Ok(exists) => {
                     answers.insert(lease, exists);
                 }
-                Err(error) => tracing::warn!(%lease, %error, "a lease could not be asked about"),
+                Err(error) => {
+                    tracing::warn!("why keys of the lease {lease} are gone is not known: {error}");
+                }
             }
         }
     };

@@ -1,6 +1,11 @@
 //! What a kind of load balancer must be able to do, and what can go wrong.
 //! Each kind is a module and a cargo feature of its own.
 
+#[cfg(feature = "aws")]
+pub mod aws;
+#[cfg(feature = "elb")]
+pub mod elb;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 

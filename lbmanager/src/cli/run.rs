@@ -1,6 +1,6 @@
 //! `lbmanager run`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,9 +18,12 @@ use presence::process::state_file::StateError;
 use presence::process::systemd::Manager as Systemd;
 use presence::process::{duration, logging};
 use presence::store::Store;
+use presence::store::etcd::count_v2_keys;
 use prometheus_client::registry::Registry;
 
-use super::TreeArgs;
+use super::backends::{self, Take};
+use super::{CHANGES, TreeArgs};
+use crate::backend::Backend;
 use crate::history::History;
 use crate::manager::{self, Launch, ManagerError, Parts, Settings};
 use crate::metrics::Metrics;
@@ -31,9 +34,6 @@ pub(super) const EXAMPLE: &str = "Example:
 
 /// Where the state is kept where systemd does not say.
 const STATE_DIR: &str = "/var/lib/lbmanager";
-
-/// Exit code of `--once` and `plan` where not everything is as the tree says.
-pub(super) const CHANGES: u8 = 2;
 
 /// Flags of `run`.
 #[derive(Debug, Clone, Args)]
@@ -88,7 +88,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         board: board.clone(),
     };
     let parts = Parts {
-        launchers: launchers(&args.backends, &shared, &mut registry).await?,
+        launchers: launchers(&args.backends, &shared, &mut registry)?,
         history: history(&args)?,
         metrics: Metrics::new(&mut registry),
         store,
@@ -101,6 +101,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     };
     let endpoint = args.daemon.listen().await?;
     let telling = tokio::spawn(sender.run());
+    tokio::spawn(warn_of_v2_keys(args.tree.clone()));
     let serving = async {
         match endpoint {
             Some(endpoint) => endpoint.serve(health, Arc::new(registry)).await,
@@ -118,6 +119,21 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     // It ends once everything was told; nobody waits for a deaf systemd.
     let _ = tokio::time::timeout(Duration::from_secs(3), telling).await;
     result
+}
+
+/// The prior system's keys are invisible here; who forgot to write them anew
+/// is told. If this ends early nothing is lost.
+async fn warn_of_v2_keys(tree: TreeArgs) {
+    let Ok(config) = tree.etcd.config() else {
+        return;
+    };
+    let root = tree.prefix.to_string();
+    if let Some(count) = count_v2_keys(&config, &root).await {
+        tracing::warn!(
+            "etcd holds {count} keys below {root} that were written with the v2 API and cannot be \
+             seen here; write them anew with the v3 API: etcdctl put KEY VALUE"
+        );
+    }
 }
 
 async fn manage<S: Store>(parts: Parts<S>, once: bool) -> Result<ExitCode, Failure> {
@@ -163,9 +179,9 @@ fn history(args: &RunArgs) -> Result<History, Failure> {
             file = directory.file("history.json");
             let aside = file.set_aside()?;
             tracing::error!(
-                %error,
-                aside = %aside.display(),
-                "what was remembered of etcd's history cannot be read; it is compared from now on"
+                "what was remembered of etcd's history is damaged, and kept as {}; the history \
+                 is compared from now on: {error}",
+                aside.display()
             );
             Ok(History::open(file)?)
         }
@@ -193,35 +209,29 @@ impl<S: Clone> SharedParts<S> {
     }
 }
 
+/// Makes a launcher of each backend.
+struct Launchers<'a, S> {
+    shared: &'a SharedParts<S>,
+    made: BTreeMap<Kind, Box<dyn Launch>>,
+}
+
+impl<S: Store> Take for Launchers<'_, S> {
+    fn take<B: Backend>(&mut self, kind: Kind, backend: B) {
+        self.made.insert(kind, Box::new(self.shared.with(backend)));
+    }
+}
+
 /// The backends that were asked for, of those that were built in.
-async fn launchers<S: Store>(
-    wanted: &[Kind],
+fn launchers<S: Store>(
+    flag: &[Kind],
     shared: &SharedParts<S>,
     registry: &mut Registry,
 ) -> Result<BTreeMap<Kind, Box<dyn Launch>>, Failure> {
-    let mut launchers: BTreeMap<Kind, Box<dyn Launch>> = BTreeMap::new();
-    let is_wanted = |kind| wanted.is_empty() || wanted.contains(&kind);
-    #[cfg(any())]
-    if is_wanted(Kind::Elb) {
-        let elb = crate::backend::elb::Elb::from_env(registry).await;
-        launchers.insert(Kind::Elb, Box::new(shared.with(elb)));
-    }
-    let missing: BTreeSet<&str> = wanted
-        .iter()
-        .filter(|kind| !launchers.contains_key(kind))
-        .map(|kind| kind.as_str())
-        .collect();
-    if missing.is_empty() {
-        return Ok(launchers);
-    }
-    let missing: Vec<&str> = missing.into_iter().collect();
-    Err(Failure::usage(format!(
-        "--backends names {}, which is not built into this lbmanager; it has: {}",
-        missing.join(", "),
-        launchers
-            .keys()
-            .map(|kind| kind.as_str())
-            .collect::<Vec<_>>()
-            .join(", "),
-    )))
+    let mut launchers = Launchers {
+        shared,
+        made: BTreeMap::new(),
+    };
+    let wanted = backends::wanted(flag)?;
+    backends::make(&wanted, registry, || Ok(()), &mut launchers);
+    Ok(launchers.made)
 }

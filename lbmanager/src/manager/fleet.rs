@@ -110,7 +110,7 @@ impl Fleet {
         let Some(launcher) = self.launchers.get(&id.kind()) else {
             if self.foreign.insert(id.kind()) {
                 let kind = id.kind();
-                tracing::info!(%kind, "the tree has load balancers of a kind that is not managed here");
+                tracing::info!("the tree has {kind} load balancers, which are not managed here");
             }
             return;
         };

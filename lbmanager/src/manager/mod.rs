@@ -10,27 +10,31 @@ mod releases;
 mod start;
 mod words;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use presence::keys::KeyError;
 use presence::mirror::{Connection, Snapshot};
 use presence::model::{BalancerId, Revision};
 use presence::process::clock::Clock;
+use presence::process::exit::Failure;
 use presence::process::health::{Health, Heartbeat};
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
-use presence::store::Store;
+use presence::store::{Store, Transaction};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until, timeout};
 
 pub use fleet::{Fleet, Launch};
 pub use releases::Releases;
+pub(crate) use start::{Mirrored, mirror_tree, report, reports};
 pub use start::{Parts, Settings, start};
 
 use crate::history::History;
 use crate::metrics::Metrics;
-use crate::reconcile::{Board, Orders, Rest};
+use crate::reconcile::{Board, Orders, Report, Rest};
 use crate::tree::Tree;
 
 /// How long reconcilers may take to end a pass at shutdown.
@@ -52,6 +56,7 @@ pub struct Manager<S: Store> {
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
     pub(crate) board: Board,
+    pub(crate) reports: watch::Receiver<BTreeMap<BalancerId, Report>>,
     pub(crate) fleet: Fleet,
     pub(crate) history: History,
     pub(crate) snapshots: watch::Receiver<Option<Arc<Snapshot<Tree>>>>,
@@ -67,14 +72,13 @@ pub struct Manager<S: Store> {
     pub(crate) resync_at: Instant,
     pub(crate) replacements: u32,
     pub(crate) reconnects: u32,
-    pub(crate) malformed: Vec<String>,
+    pub(crate) malformed: Arc<BTreeMap<String, KeyError>>,
 }
 
 impl<S: Store> Manager<S> {
     /// Manages until shutdown, or with `once` until everything is at rest.
     /// Whether everything was as the tree says at the end.
     pub async fn run(mut self, once: bool) -> Result<bool, ManagerError> {
-        let mut board = self.board.watch();
         let mut turn = interval(TURN);
         loop {
             self.heartbeat.beat();
@@ -86,13 +90,19 @@ impl<S: Store> Manager<S> {
                 biased;
                 // All cancel-safe: what was missed is still there when asked again.
                 () = self.shutdown.triggered() => break,
-                Some(_) = self.mirrors.join_next() => return Err(ManagerError::TaskEnded("mirror")),
+                Some(_) = self.mirrors.join_next() => {
+                    // Told to end, a mirror may be faster than this loop.
+                    if self.shutdown.is_triggered() {
+                        break;
+                    }
+                    return Err(ManagerError::TaskEnded("mirror"));
+                }
                 () = self.fleet.unexpected_end() => {
                     return Err(ManagerError::TaskEnded("reconciler"));
                 }
                 _ = self.snapshots.changed() => {}
                 _ = self.releases.changed() => {}
-                _ = board.changed() => {}
+                _ = self.reports.changed() => {}
                 _ = self.connection.changed() => {}
                 () = sleep_until(self.resync_at) => {}
                 _ = turn.tick() => self.save_history(),
@@ -162,7 +172,7 @@ impl<S: Store> Manager<S> {
                     self.reconnects = snapshot.reconnects;
                     self.save_history();
                 }
-                Err(error) => tracing::debug!(%error, "the status records cannot be compared yet"),
+                Err(error) => tracing::debug!("the status records cannot be compared yet: {error}"),
             }
         }
         if self.replacements == 0 {
@@ -171,36 +181,40 @@ impl<S: Store> Manager<S> {
     }
 
     fn report_malformed(&mut self, tree: &Tree) {
-        if tree.malformed.len() == self.malformed.len() {
+        if Arc::ptr_eq(&tree.malformed, &self.malformed) {
             return;
         }
         for (key, error) in tree.malformed.iter() {
-            if self.malformed.binary_search(key).is_err() {
-                tracing::warn!(%error, "a key is ignored");
+            if !self.malformed.contains_key(key) {
+                tracing::warn!("ignored: {error}");
             }
         }
-        self.malformed = tree.malformed.keys().cloned().collect();
+        self.malformed = Arc::clone(&tree.malformed);
     }
 
     /// What the reconcilers say, and who of them is done for good.
     fn take_reports(&mut self) {
-        let reports = self.board.watch().borrow().clone();
-        for (id, report) in &reports {
-            if let Some(status) = report.status {
-                self.history.wrote(id, status);
+        let mut forgotten = Vec::new();
+        {
+            let reports = self.reports.borrow_and_update();
+            for (id, report) in reports.iter() {
+                if report.rest == Rest::Forgotten {
+                    forgotten.push(id.clone());
+                } else if let Some(status) = report.status {
+                    self.history.wrote(id, status);
+                }
             }
-            if report.rest == Rest::Forgotten {
-                self.history.forgot(id);
-                self.fleet.dismiss(id);
-                self.board.remove(id);
-            }
+            self.metrics.show(&reports);
         }
-        self.metrics.show(&reports);
+        for id in forgotten {
+            self.history.forgot(&id);
+            self.fleet.dismiss(&id);
+            self.board.remove(&id);
+        }
     }
 
     async fn release(&mut self, snapshot: &Snapshot<Tree>, releases: &Releases) {
-        let reports = self.board.watch().borrow().clone();
-        if self.settings.dry_run {
+        if self.settings.dry_run || releases.is_empty() {
             return;
         }
         if releases.all().is_some() && self.history.frozen().is_some() {
@@ -210,18 +224,23 @@ impl<S: Store> Manager<S> {
                     self.history.accept(header, &start::revisions(&statuses));
                     self.save_history();
                 }
-                Err(error) => tracing::warn!(%error, "everything cannot be released yet"),
+                Err(error) => tracing::warn!("everything cannot be released yet: {error}"),
             }
             return;
         }
-        let done = |id: &BalancerId, revision: Revision| {
-            let report = reports.get(id);
-            !self.fleet.has(id) || report.is_some_and(|report| report.released >= Some(revision))
+        let finished: Vec<Transaction> = {
+            let reports = self.reports.borrow();
+            let done = |id: &BalancerId, revision: Revision| {
+                let report = reports.get(id);
+                !self.fleet.has(id)
+                    || report.is_some_and(|report| report.released >= Some(revision))
+            };
+            let known = snapshot.view.balancers.keys();
+            releases.finished(known, done).collect()
         };
-        let known: Vec<BalancerId> = snapshot.view.balancers.keys().cloned().collect();
-        for transaction in releases.finished(&known, done) {
+        for transaction in finished {
             if let Err(error) = self.store.commit(transaction).await {
-                tracing::warn!(%error, "a release that is done cannot be deleted yet");
+                tracing::warn!("a release that is done cannot be deleted yet: {error}");
             }
         }
     }
@@ -231,15 +250,14 @@ impl<S: Store> Manager<S> {
             && let Err(error) = self.history.save()
         {
             tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "what is remembered of etcd's history cannot be saved"
+                "what is remembered of etcd's history cannot be saved: {}",
+                Failure::unexpected(error)
             );
         }
     }
 
     fn is_at_rest(&self) -> bool {
-        let reports = self.board.watch();
-        let reports = reports.borrow();
+        let reports = self.reports.borrow();
         self.snapshots.borrow().is_some()
             && self.releases.borrow().is_some()
             && self.fleet.ids().all(|id| {
@@ -249,8 +267,7 @@ impl<S: Store> Manager<S> {
     }
 
     fn is_in_sync(&self) -> bool {
-        let reports = self.board.watch();
-        let reports = reports.borrow();
+        let reports = self.reports.borrow();
         self.snapshots.borrow().is_some()
             && self.fleet.ids().all(|id| {
                 let rest = reports.get(id).map(|report| report.rest);
@@ -260,9 +277,10 @@ impl<S: Store> Manager<S> {
 
     fn show(&mut self, snapshot: Option<&Snapshot<Tree>>) {
         let connection = self.connection.borrow_and_update().clone();
-        let reports = self.board.watch().borrow().clone();
         let frozen = self.history.frozen();
+        let reports = self.reports.borrow();
         let words = words::status(snapshot, &connection, &reports, frozen.is_some());
+        drop(reports);
         self.notifier.status(words.clone());
         match (snapshot, connection) {
             (Some(_), Connection::Following) => self.health.ready(),

@@ -16,6 +16,11 @@ pub struct Releases {
 }
 
 impl Releases {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_none() && self.each.is_empty()
+    }
+
     /// The release of everything.
     pub fn all(&self) -> Option<Revision> {
         self.all
@@ -30,12 +35,12 @@ impl Releases {
     /// since.
     pub fn finished<'a>(
         &'a self,
-        known: &'a [BalancerId],
+        mut known: impl Iterator<Item = &'a BalancerId>,
         done: impl Fn(&BalancerId, Revision) -> bool + 'a,
     ) -> impl Iterator<Item = Transaction> + 'a {
         let all = self
             .all
-            .filter(|revision| known.iter().all(|id| done(id, *revision)))
+            .filter(|revision| known.all(|id| done(id, *revision)))
             .map(|revision| (keys::status::release_all(), revision));
         let each = self
             .each

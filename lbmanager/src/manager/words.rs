@@ -1,6 +1,7 @@
 //! What is going on, in words for `systemctl status` and `/readyz`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use presence::mirror::{Connection, Snapshot};
 use presence::model::BalancerId;
@@ -44,7 +45,8 @@ fn managing(reports: &BTreeMap<BalancerId, Report>, frozen: bool) -> String {
         (errors.count(), "with errors"),
     ] {
         if count > 0 {
-            words.push_str(&format!(", {count} {what}"));
+            // Writing to a string cannot fail.
+            let _ = write!(words, ", {count} {what}");
         }
     }
     if frozen {

@@ -6,8 +6,10 @@
 //! the next begins, so the writes of one load balancer are serialised.
 
 mod board;
+mod decide;
 mod hook;
 mod pass;
+mod pretend;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,9 +25,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 pub use board::{Board, Report, Rest};
+pub use decide::Question;
 pub use hook::{Crash, Hook, NoHook, Point};
 
 use crate::backend::Backend;
+use crate::observed::Described;
 use crate::record::Record;
 use crate::tree::{BalancerTree, Config};
 use pass::{PassError, Passed};
@@ -122,12 +126,13 @@ pub struct Reconciler<S, B, H = NoHook> {
     written: Option<Vec<u8>>,
     /// Who is registered, where nothing can have changed it since it was read
     /// but this reconciler.
-    registered: Option<BTreeSet<MemberId>>,
-    healthy_after: Duration,
+    described: Option<Described>,
     rejected: BTreeMap<MemberId, Rejection>,
     replacements: u32,
     resync: u64,
     settling: Settling,
+    /// What a dry run has said that it would do.
+    said: BTreeSet<String>,
     polls: Backoff,
     failures: Backoff,
     slow_failures: Backoff,
@@ -158,8 +163,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             id,
             written: record.as_ref().map(Record::to_json),
             record: record.unwrap_or_default(),
-            registered: None,
-            healthy_after: Duration::ZERO,
+            described: None,
             rejected: BTreeMap::new(),
             replacements: 0,
             resync: 0,
@@ -168,6 +172,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
                 first: now,
                 quiet: now,
             },
+            said: BTreeSet::new(),
             polls: Backoff::new(Duration::from_millis(500), Duration::from_secs(15)),
             failures: Backoff::new(Duration::from_millis(500), Duration::from_mins(1)),
             slow_failures: Backoff::new(Duration::from_secs(5), Duration::from_mins(5)),
@@ -201,7 +206,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     }
 
     fn after_failure(&mut self, error: &PassError) -> Wake {
-        self.registered = None;
+        self.described = None;
         let backoff = if error.is_temporary() {
             &mut self.failures
         } else {
@@ -209,10 +214,9 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         };
         let wait = backoff.failed();
         tracing::warn!(
-            balancer = %self.id,
-            error = %error,
-            again_in_seconds = wait.as_secs_f32(),
-            "the load balancer could not be brought in line with the tree"
+            "{}: not brought in line with the tree, again in {:.1} s: {error}",
+            self.id,
+            wait.as_secs_f32()
         );
         self.shared.board.failed(&self.id, error);
         Wake {

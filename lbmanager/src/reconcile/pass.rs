@@ -9,11 +9,11 @@ use presence::model::MemberId;
 use presence::process::backoff::Backoff;
 use presence::store::{Store, StoreError, Transaction};
 
+use super::decide::Question;
 use super::{Crash, Hook, Orders, Point, Reconciler, Rejection, Report, Rest, SETTLE_AT_MOST};
 use crate::absorb;
 use crate::backend::{Backend, BackendError, Outcome};
-use crate::desired::{self, Desired};
-use crate::observed::{Condition, Health, Observed};
+use crate::desired::Desired;
 use crate::plan::{self, Context, Plan};
 use crate::record::{Action, Reason, Role, State};
 
@@ -58,15 +58,14 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     pub(super) async fn pass(&mut self, orders: &Orders) -> Result<Passed, PassError> {
         self.catch_up(orders);
         let now = self.shared.clock.now();
-        let mut record = absorb::since_purge(std::mem::take(&mut self.record), &orders.tree);
-        record.manager = self.shared.settings.host.to_string();
-        let desired = desired::desired(
+        let (desired, mut record) = absorb::take_in(
             self.id.kind(),
+            std::mem::take(&mut self.record),
             &orders.tree,
             orders.general.as_deref(),
-            &record,
+            now,
         );
-        record = absorb::absorb(record, &orders.tree, &desired, now);
+        record.manager = self.shared.settings.host.to_string();
         self.record = record;
         self.forget_rejections(&desired);
         if self.nothing_left(&desired, orders) {
@@ -78,15 +77,15 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             Err(error) => return self.fail(error).await,
         };
         if self.shared.settings.dry_run {
-            self.report(&desired, &plan, orders);
-            return Ok(self.say(&plan));
+            return Ok(self.pretend(&desired, &plan, orders));
         }
         let acted = plan.has_steps();
         self.record = plan.record.clone();
         self.carry_out(&plan).await?;
         self.record.error = None;
-        self.save().await?;
-        self.shared.hook.reached(Point::Reported)?;
+        if self.save().await? {
+            self.shared.hook.reached(Point::Reported)?;
+        }
         self.report(&desired, &plan, orders);
         if self.nothing_left(&desired, orders) && !acted {
             return self.forget().await;
@@ -105,10 +104,10 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             // Revisions of another history compare with nothing here.
             self.record.revision = orders.tree.revision;
             self.written = None;
-            self.registered = None;
+            self.described = None;
         }
         if std::mem::replace(&mut self.resync, orders.resync) != orders.resync {
-            self.registered = None;
+            self.described = None;
         }
     }
 
@@ -138,61 +137,19 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         }
     }
 
-    /// Observes as much as the decision needs. Health costs a request for each
-    /// load balancer, so it is asked for only where it can matter: where
-    /// somebody may leave, or has yet to get in service.
     async fn decide(&mut self, desired: &Desired, context: &Context) -> Result<Plan, BackendError> {
-        if self.registered.is_none() {
-            let described = self.shared.backend.describe(&self.id).await?;
-            self.healthy_after = described.healthy_after;
-            self.registered = Some(described.registered);
-            if let Some(observed) = self.as_recorded() {
-                let plan = plan::plan(desired, &observed, self.record.clone(), context);
-                let harmless = plan.deregister.is_empty() && plan.record.withheld.is_empty();
-                if harmless && (!plan.waiting || !plan.register.is_empty()) {
-                    return Ok(plan);
-                }
-            }
-        }
-        let health = self.shared.backend.health(&self.id).await?;
-        let observed = self.observed(health);
-        Ok(plan::plan(desired, &observed, self.record.clone(), context))
-    }
-
-    /// What was described, if everyone there was in service when last seen.
-    fn as_recorded(&self) -> Option<Observed> {
-        let registered = self.registered.as_ref()?;
-        let serves = |member: &MemberId| {
-            let known = self.record.members.get(member);
-            known.is_some_and(|known| known.state == State::Serving)
+        let question = Question {
+            id: &self.id,
+            desired,
+            record: &self.record,
+            context,
         };
-        if self.record.contact.is_none() || !registered.iter().all(serves) {
-            return None;
+        if let Some(described) = &self.described {
+            return question.ask_health(&self.shared.backend, described).await;
         }
-        let members = registered.iter().cloned();
-        Some(Observed {
-            members: members.map(|id| (id, Condition::InService)).collect(),
-            healthy_after: self.healthy_after,
-            unreadable: None,
-        })
-    }
-
-    fn observed(&self, health: Health) -> Observed {
-        let (told, unreadable) = match health {
-            Health::Read(told) => (told, None),
-            Health::Unreadable(why) => (BTreeMap::new(), Some(why)),
-        };
-        let mut members = told;
-        for member in self.registered.iter().flatten() {
-            members.entry(member.clone()).or_insert_with(|| {
-                Condition::Unknown("the load balancer says nothing about it".to_owned())
-            });
-        }
-        Observed {
-            members,
-            healthy_after: self.healthy_after,
-            unreadable,
-        }
+        let (described, plan) = question.ask(&self.shared.backend).await?;
+        self.described = Some(described);
+        Ok(plan)
     }
 
     async fn carry_out(&mut self, plan: &Plan) -> Result<(), PassError> {
@@ -238,12 +195,14 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         let now = self.shared.clock.now();
         let done: Vec<MemberId> = outcome.done.iter().cloned().collect();
         if !done.is_empty() {
-            tracing::info!(balancer = %self.id, members = %list(&done), "registered");
+            tracing::info!("{}: registered {}", self.id, list(&done));
             self.record.changed(now, Action::Register, &done, None);
         }
         for member in outcome.done {
             self.rejected.remove(&member);
-            self.registered.get_or_insert_default().insert(member);
+            if let Some(described) = &mut self.described {
+                described.registered.insert(member);
+            }
         }
         for (member, why) in outcome.rejected {
             self.reject(member, why, now);
@@ -252,7 +211,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     }
 
     fn reject(&mut self, member: MemberId, why: String, now: Timestamp) {
-        tracing::warn!(balancer = %self.id, %member, why, "refused by the load balancer");
+        tracing::warn!("{}: {member} is refused: {why}", self.id);
         let known = self.record.members.entry(member.clone()).or_default();
         known.state = State::Rejected;
         known.detail = Some(why);
@@ -274,15 +233,15 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         let now = self.shared.clock.now();
         let mut by_reason: BTreeMap<Reason, Vec<MemberId>> = BTreeMap::new();
         for member in outcome.done {
-            if let Some(registered) = &mut self.registered {
-                registered.remove(&member);
+            if let Some(described) = &mut self.described {
+                described.registered.remove(&member);
             }
             if let Some(reason) = reasons.get(&member) {
                 by_reason.entry(*reason).or_default().push(member);
             }
         }
         for (reason, members) in by_reason {
-            tracing::info!(balancer = %self.id, members = %list(&members), %reason, "deregistered");
+            tracing::info!("{}: deregistered {}: {reason}", self.id, list(&members));
             self.record
                 .changed(now, Action::Deregister, &members, Some(reason));
         }
@@ -305,13 +264,13 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         Err(error.into())
     }
 
-    /// Writes the status, if it is not what the store has.
-    async fn save(&mut self) -> Result<(), StoreError> {
+    /// Writes the status, if it is not what the store has. Whether it did.
+    async fn save(&mut self) -> Result<bool, StoreError> {
         let value = self.record.to_json();
         if self.written.as_ref() == Some(&value) {
-            return Ok(());
+            return Ok(false);
         }
-        let key = keys::status::balancer(&self.id);
+        let key = keys::status::balancer(&self.shared.settings.host, &self.id);
         // If this fails it may have been written all the same.
         self.written = None;
         let commit = self
@@ -321,31 +280,27 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             .await?;
         self.written = Some(value);
         self.shared.board.wrote(&self.id, commit.header.revision);
-        Ok(())
+        Ok(true)
     }
 
     fn nothing_left(&self, desired: &Desired, orders: &Orders) -> bool {
-        desired.members.is_empty()
-            && desired.elsewhere.is_empty()
-            && orders.frozen.is_none()
-            && self
-                .record
-                .members
-                .values()
-                .all(|known| known.removal.is_none())
+        orders.frozen.is_none() && self.record.has_nothing_left(desired)
     }
 
     async fn forget(&mut self) -> Result<Passed, PassError> {
         if !self.shared.settings.dry_run && self.written.is_some() {
-            let key = keys::status::balancer(&self.id);
+            let key = keys::status::balancer(&self.shared.settings.host, &self.id);
             self.shared.store.commit(Transaction::delete(key)).await?;
         }
         self.shared.hook.reached(Point::Forgotten)?;
-        tracing::info!(balancer = %self.id, "no longer managed: the tree has no member of it");
+        tracing::info!(
+            "{}: no longer managed, the tree has no member of it",
+            self.id
+        );
         Ok(Passed::Forgotten)
     }
 
-    fn report(&mut self, desired: &Desired, plan: &Plan, orders: &Orders) {
+    pub(super) fn report(&mut self, desired: &Desired, plan: &Plan, orders: &Orders) {
         let members = self.record.members.values();
         let serving = members
             .filter(|known| known.state == State::Serving)
@@ -361,9 +316,12 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             .all(|known| known.wanted != Role::Serve || known.state == State::Serving);
         let rest = match (idle, self.record.withheld.is_empty() && all_in) {
             (true, true) => Rest::InSync,
-            (true, false) if !soon => Rest::Stuck,
-            (false, false) if !plan.has_steps() && !soon => Rest::Stuck,
-            _ => Rest::Busy,
+            _ if soon => Rest::Busy,
+            (true, false) => Rest::Stuck,
+            (false, false) if !plan.has_steps() => Rest::Stuck,
+            // Nobody takes the steps.
+            (false, _) if plan.has_steps() && self.shared.settings.dry_run => Rest::Stuck,
+            (false, _) => Rest::Busy,
         };
         self.shared.board.report(
             &self.id,
@@ -389,20 +347,9 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         let timer = plan.look_again.map(|at| until(at, self.shared.clock.now()));
         [poll, timer].into_iter().flatten().min()
     }
-
-    /// Says what would be done; each plan once.
-    fn say(&mut self, plan: &Plan) -> Passed {
-        for member in &plan.register {
-            tracing::info!(balancer = %self.id, %member, "dry run: would register");
-        }
-        for (member, reason) in &plan.deregister {
-            tracing::info!(balancer = %self.id, %member, %reason, "dry run: would deregister");
-        }
-        Passed::Next(plan.look_again.map(|at| until(at, self.shared.clock.now())))
-    }
 }
 
-fn until(at: Timestamp, now: Timestamp) -> Duration {
+pub(super) fn until(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 

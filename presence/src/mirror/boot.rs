@@ -28,11 +28,11 @@ pub(super) async fn replay<S: Store, V: View>(
     match timeout(PATIENCE, replay_from(store, prefix, empty, &now, after)).await {
         Ok(Ok(replayed)) => Some(replayed),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "why members are gone could not be read from etcd's history");
+            tracing::warn!("why keys are gone could not be read from etcd's history: {error}");
             None
         }
         Err(_) => {
-            tracing::warn!("why members are gone could not be read from etcd's history in time");
+            tracing::warn!("why keys are gone could not be read from etcd's history in time");
             None
         }
     }

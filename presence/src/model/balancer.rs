@@ -121,7 +121,7 @@ impl Region {
         let valid = match kind {
             Kind::Elb | Kind::Elbv2 => is_aws_region(text),
             Kind::Route53 => text == "global" || is_aws_region(text),
-            Kind::Ipvs => HostId::is_valid(text),
+            Kind::Ipvs => text.parse::<HostId>().is_ok(),
         };
         if valid {
             return Ok(Self(text.into()));
@@ -259,19 +259,23 @@ fn check_record_name(name: &str) -> Result<(), InvalidName> {
     if !(1..=32).contains(&zone.len()) || !zone.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return invalid("the zone ID is 1 to 32 letters and digits, without /hostedzone/");
     }
-    let canonical = fqdn.trim_end_matches('.').to_ascii_lowercase();
+    let canonical = fqdn.strip_suffix('.').unwrap_or(fqdn).to_ascii_lowercase();
+    if !is_domain_name(&canonical) {
+        return invalid("a domain name of labels of 1 to 63 of a-z 0-9 - _ * is expected");
+    }
     if canonical != fqdn {
         let canonical = format!("{zone}/{canonical}");
         return Err(InvalidName::spelling("name", name, &canonical));
     }
-    let label = |label: &str| {
+    Ok(())
+}
+
+fn is_domain_name(text: &str) -> bool {
+    let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"-_*".contains(&b))
     };
-    if fqdn.len() > 253 || !fqdn.split('.').all(label) {
-        return invalid("a domain name of labels of 1 to 63 of a-z 0-9 - _ is expected");
-    }
-    Ok(())
+    text.len() <= 253 && text.split('.').all(is_label)
 }

@@ -66,70 +66,68 @@ impl fmt::Display for MemberKey {
 
 /// `i-` and 8 or 17 hexadecimal digits by the EC2 API reference; the lengths
 /// between are taken because nothing depends on their absence.
-fn check_instance(text: &str) -> Result<(), InvalidName> {
-    let is_id = |text: &str| {
-        text.strip_prefix("i-").is_some_and(|hex| {
-            (8..=17).contains(&hex.len())
-                && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        })
-    };
-    if is_id(text) {
-        return Ok(());
-    }
-    let lower = text.to_ascii_lowercase();
-    if is_id(&lower) {
-        return Err(InvalidName::spelling("member", text, &lower));
-    }
-    Err(InvalidName::new(
-        "member",
-        text,
-        "an EC2 instance ID is expected: i- and 8 to 17 hexadecimal digits",
-    ))
+fn is_instance(text: &str) -> bool {
+    text.strip_prefix("i-").is_some_and(|hex| {
+        (8..=17).contains(&hex.len()) && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
-fn check_target(text: &str) -> Result<(), InvalidName> {
-    if let Some((instance, port)) = text.split_once(':').filter(|_| text.starts_with("i-")) {
-        check_instance(instance)?;
-        let number: Option<u16> = port.parse().ok().filter(|port| *port != 0);
-        return match number {
-            Some(number) if number.to_string() == port => Ok(()),
-            Some(number) => {
-                let canonical = format!("{instance}:{number}");
-                Err(InvalidName::spelling("member", text, &canonical))
-            }
-            None => Err(InvalidName::new(
-                "member",
-                text,
-                "the port is a number from 1 to 65535",
-            )),
-        };
+fn check_instance(text: &str) -> Result<(), InvalidName> {
+    let canonical = text.to_ascii_lowercase();
+    if !is_instance(&canonical) {
+        let allowed = "an EC2 instance ID is expected: i- and 8 to 17 hexadecimal digits";
+        return Err(InvalidName::new("member", text, allowed));
     }
-    if text.starts_with("i-") {
-        return check_instance(text);
+    check_spelling(text, &canonical)
+}
+
+/// An instance, an IPv4 or an IPv6 address, each with an optional port.
+fn check_target(text: &str) -> Result<(), InvalidName> {
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    };
+    let instance = host.to_ascii_lowercase();
+    if is_instance(&instance) {
+        let canonical = match port.map(port_number) {
+            None => instance,
+            Some(Some(port)) => format!("{instance}:{port}"),
+            Some(None) => {
+                let allowed = "the port is a number from 1 to 65535";
+                return Err(InvalidName::new("member", text, allowed));
+            }
+        };
+        return check_spelling(text, &canonical);
     }
     if text.parse::<IpAddr>().is_ok() {
         return check_address(text);
     }
     real_server(text).map(|_| ()).map_err(|error| {
-        InvalidName::new(
-            "member",
-            text,
-            format!(
-                "an instance ID or an address, each with an optional :port, is expected ({})",
-                error.allowed
-            ),
-        )
+        if error.canonical.is_some() {
+            return error;
+        }
+        let allowed = "an instance ID (i- and 8 to 17 hexadecimal digits) or an address is \
+                       expected, each with an optional :port from 1 to 65535, and IPv6 addresses \
+                       with a port in brackets";
+        InvalidName::new("member", text, allowed)
     })
+}
+
+fn port_number(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port| *port != 0)
 }
 
 fn check_address(text: &str) -> Result<(), InvalidName> {
     let address: IpAddr = text
         .parse()
         .map_err(|_| InvalidName::new("member", text, "an IPv4 or IPv6 address is expected"))?;
-    let canonical = address.to_string();
+    check_spelling(text, &address.to_string())
+}
+
+fn check_spelling(text: &str, canonical: &str) -> Result<(), InvalidName> {
     if canonical == text {
         Ok(())
     } else {
-        Err(InvalidName::spelling("member", text, &canonical))
+        Err(InvalidName::spelling("member", text, canonical))
     }
 }

@@ -1,19 +1,22 @@
-//! The vocabulary: what a load balancer, a member and their options are.
+//! The vocabulary: what a load balancer, a member and their options are, and
+//! what hosts, services and their revisions are called.
 //!
 //! Identity, configuration and statistics are separate types. Every identity
 //! is canonical by construction: it is parsed at the edge, and two spellings
 //! of one thing cannot both exist.
 
 mod balancer;
-mod host;
+mod definition;
 mod member;
+mod names;
 mod options;
 mod revision;
 mod virtual_service;
 
 pub use balancer::{BalancerId, Class, Kind, Region};
-pub use host::HostId;
+pub use definition::DefinitionRevision;
 pub use member::{MemberId, MemberKey};
+pub use names::{HostId, Label, ServiceId, ServiceName};
 pub use options::{
     BalancerOptions, EffectiveOptions, Forward, MemberOptions, OptionsError, Ownership, Parsed,
 };
@@ -30,6 +33,9 @@ pub struct InvalidName {
     pub value: String,
     /// What would have been right, in words for the person who wrote it.
     pub allowed: String,
+    /// The one spelling that counts, where the value is another spelling of
+    /// something.
+    pub canonical: Option<String>,
 }
 
 impl InvalidName {
@@ -38,15 +44,16 @@ impl InvalidName {
             what,
             value: value.to_owned(),
             allowed: allowed.into(),
+            canonical: None,
         }
     }
 
     /// The value names something, but not by the one spelling that counts.
     pub(crate) fn spelling(what: &'static str, value: &str, canonical: &str) -> Self {
-        Self::new(
-            what,
-            value,
-            format!("only the canonical spelling names it: write {canonical:?}"),
-        )
+        let allowed = format!("only the canonical spelling names it: write {canonical:?}");
+        Self {
+            canonical: Some(canonical.to_owned()),
+            ..Self::new(what, value, allowed)
+        }
     }
 }

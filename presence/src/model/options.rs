@@ -301,3 +301,6 @@ impl Fields {
         self.0.into_iter().map(|(name, _)| name).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,12 +63,17 @@ impl CommonArgs {
 #[derive(Debug, Clone, Args)]
 pub struct DaemonArgs {
     /// Serve /metrics, /healthz and /readyz at this address; off by default
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = address)]
     listen: Option<SocketAddr>,
 
     /// Where to keep what must survive a restart [env: STATE_DIRECTORY]
     #[arg(long, value_name = "DIRECTORY")]
     state_dir: Option<PathBuf>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write IP:PORT, such as 127.0.0.1:9100, or [::]:9100 for every address")
 }
 
 impl DaemonArgs {
@@ -148,6 +153,12 @@ mod tests {
         let given = cli(&["--listen=127.0.0.1:0"]).unwrap().daemon;
         let endpoint = given.listen().await.unwrap().unwrap();
         assert_ne!(endpoint.address().port(), 0);
-        assert!(cli(&["--listen=9100"]).is_err());
+        let error = cli(&["--listen=:9100"]).unwrap_err();
+        assert!(
+            error.contains(
+                "':9100' for '--listen <IP:PORT>': write IP:PORT, such as 127.0.0.1:9100"
+            ),
+            "{error}"
+        );
     }
 }

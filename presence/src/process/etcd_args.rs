@@ -59,10 +59,17 @@ pub struct EtcdArgs {
         env = "ETCDCTL_DIAL_TIMEOUT",
         value_name = "DURATION",
         default_value = "2s",
-        value_parser = duration::parse,
+        value_parser = dial_timeout,
         global = true
     )]
     dial_timeout: Duration,
+}
+
+fn dial_timeout(text: &str) -> Result<Duration, String> {
+    match duration::parse(text)? {
+        Duration::ZERO => Err("a time above 0 is expected, such as 2s".to_owned()),
+        timeout => Ok(timeout),
+    }
 }
 
 /// A variable that is set to nothing counts as not set, as with `etcdctl`.
@@ -285,6 +292,13 @@ mod tests {
         let config = config(&["--cacert=", "--cert=", "--key=", "--password-file="], &[]).unwrap();
         assert!(config.ca.is_none() && config.cert.is_none() && config.key.is_none());
         assert_eq!(user(&config), (None, None));
+    }
+
+    #[test]
+    fn a_time_that_nothing_can_be_done_in_is_refused() {
+        let error = Cli::try_parse_from(["test", "--dial-timeout=0"]).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("a time above 0 is expected"), "{message}");
     }
 
     #[test]

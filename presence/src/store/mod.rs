@@ -11,8 +11,8 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use types::{
-    Commit, Compare, Condition, Entry, Event, Fetched, Header, Listing, Operation, StoreError,
-    Transaction, WatchMessage,
+    Commit, Compare, Condition, Entry, Event, Fetched, Header, Listing, MOST_OPERATIONS, Operation,
+    StoreError, Transaction, WatchMessage,
 };
 
 use crate::model::{LeaseId, Revision};
@@ -33,7 +33,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Everything below `prefix` at one revision: `at`, or now. Large ranges
     /// are read in pages of that one revision.
     ///
-    /// [`StoreError::Compacted`] if `at` is history that is gone.
+    /// [`StoreError::Compacted`] if `at` is history that is gone,
+    /// [`StoreError::Rejected`] if it has not come yet.
     fn list(
         &self,
         prefix: &str,

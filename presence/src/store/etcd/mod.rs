@@ -5,6 +5,7 @@ mod connection;
 mod convert;
 mod failure;
 mod listing;
+mod v2;
 mod watch;
 
 use std::fmt;
@@ -14,12 +15,13 @@ use std::time::Duration;
 use etcd_client::{Client, Error, LeaseClient};
 
 pub use config::{EtcdConfig, Secret};
+pub use v2::count_keys as count_v2_keys;
 pub use watch::EtcdWatch;
 
 use self::config::Checked;
 use self::connection::Connection;
 use crate::model::{LeaseId, Revision};
-use crate::store::{Commit, Fetched, Listing, Store, StoreError, Transaction};
+use crate::store::{Commit, Fetched, Listing, Operation, Store, StoreError, Transaction};
 
 /// etcd, reached as `etcdctl` reaches it.
 ///
@@ -146,10 +148,7 @@ impl Store for EtcdStore {
 
 /// What a transaction is about, for the person who reads that it was refused.
 fn subject(transaction: &Transaction) -> String {
-    use crate::store::Operation::{Delete, Put};
-    let written = transaction.then.iter().map(|operation| match operation {
-        Put { key, .. } | Delete { key } => key.as_str(),
-    });
+    let written = transaction.then.iter().map(Operation::subject);
     let compared = transaction.when.iter().map(|compare| compare.key.as_str());
     let mut keys: Vec<_> = written.chain(compared).collect();
     keys.dedup();

@@ -184,8 +184,9 @@ impl MemoryStore {
         self.replace(State::empty(cluster + 1));
     }
 
-    fn replace(&self, state: State) {
+    fn replace(&self, mut state: State) {
         let mut inner = self.inner();
+        state.outlive(&inner.state);
         inner.state = state;
         inner.break_watches("history was replaced");
     }

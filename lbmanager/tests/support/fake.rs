@@ -1,0 +1,204 @@
+//! Load balancers in memory, on tokio's clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use lbmanager::backend::{Backend, BackendError, Outcome};
+use lbmanager::observed::{Condition, Described, Health};
+use presence::model::{BalancerId, MemberId};
+use tokio::time::Instant;
+
+/// Load balancers that come into being when first asked for.
+#[derive(Debug, Clone, Default)]
+pub struct FakeBackend(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    balancers: BTreeMap<BalancerId, Members>,
+    calls: Vec<Call>,
+    refused: BTreeSet<MemberId>,
+    sick: BTreeSet<MemberId>,
+    failing_writes: usize,
+    health_delay: Duration,
+    gaps: Vec<String>,
+}
+
+type Members = BTreeMap<MemberId, Instant>;
+
+/// A call that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    Describe(BalancerId),
+    Health(BalancerId),
+    Register(BalancerId, BTreeSet<MemberId>),
+    Deregister(BalancerId, BTreeSet<MemberId>),
+}
+
+/// healthy threshold times interval of these load balancers.
+pub const HEALTHY_AFTER: Duration = Duration::from_secs(10);
+
+impl FakeBackend {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    pub fn with_health_delay(self, delay: Duration) -> Self {
+        self.state().health_delay = delay;
+        self
+    }
+
+    /// Puts members in by hand, in service at once.
+    pub fn tamper(&self, id: &BalancerId, members: &[&str]) {
+        let mut state = self.state();
+        let long_ago = Instant::now();
+        for member in members {
+            let member = id.member(member).unwrap();
+            state
+                .balancers
+                .entry(id.clone())
+                .or_default()
+                .insert(member, long_ago);
+        }
+    }
+
+    pub fn refuse(&self, id: &BalancerId, member: &str) {
+        let member = id.member(member).unwrap();
+        self.state().refused.insert(member);
+    }
+
+    pub fn never_healthy(&self, id: &BalancerId, member: &str) {
+        let member = id.member(member).unwrap();
+        self.state().sick.insert(member);
+    }
+
+    pub fn fail_writes(&self, n: usize) {
+        self.state().failing_writes = n;
+    }
+
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
+    }
+
+    pub fn forget_calls(&self) {
+        self.state().calls.clear();
+    }
+
+    pub fn writes(&self) -> usize {
+        let state = self.state();
+        let writes = state
+            .calls
+            .iter()
+            .filter(|call| matches!(call, Call::Register(..) | Call::Deregister(..)));
+        writes.count()
+    }
+
+    pub fn registered(&self, id: &BalancerId) -> BTreeSet<String> {
+        let state = self.state();
+        let members = state.balancers.get(id).into_iter().flat_map(BTreeMap::keys);
+        members.map(ToString::to_string).collect()
+    }
+
+    /// Moments at which a load balancer lost its last member in service while
+    /// it kept or was about to get others.
+    pub fn gaps(&self) -> Vec<String> {
+        self.state().gaps.clone()
+    }
+}
+
+impl State {
+    fn serves(&self, member: &MemberId, since: Instant) -> bool {
+        !self.sick.contains(member) && since.elapsed() >= self.health_delay
+    }
+
+    fn serving(&self, id: &BalancerId) -> usize {
+        let members = self.balancers.get(id).into_iter().flatten();
+        members
+            .filter(|(member, since)| self.serves(member, **since))
+            .count()
+    }
+
+    fn write(&mut self) -> Option<BackendError> {
+        if self.failing_writes == 0 {
+            return None;
+        }
+        self.failing_writes -= 1;
+        Some(BackendError::Unavailable("as the test said".to_owned()))
+    }
+}
+
+impl Backend for FakeBackend {
+    async fn describe(&self, id: &BalancerId) -> Result<Described, BackendError> {
+        let mut state = self.state();
+        state.calls.push(Call::Describe(id.clone()));
+        let members = state.balancers.entry(id.clone()).or_default();
+        Ok(Described {
+            registered: members.keys().cloned().collect(),
+            healthy_after: HEALTHY_AFTER,
+        })
+    }
+
+    async fn health(&self, id: &BalancerId) -> Result<Health, BackendError> {
+        let mut state = self.state();
+        state.calls.push(Call::Health(id.clone()));
+        let members = state.balancers.get(id).into_iter().flatten();
+        let conditions = members.map(|(member, since)| {
+            let condition = if state.serves(member, *since) {
+                Condition::InService
+            } else {
+                Condition::OutOfService("not yet".to_owned())
+            };
+            (member.clone(), condition)
+        });
+        Ok(Health::Read(conditions.collect()))
+    }
+
+    async fn register(&self, id: &BalancerId, members: &BTreeSet<MemberId>) -> Outcome {
+        let mut state = self.state();
+        state
+            .calls
+            .push(Call::Register(id.clone(), members.clone()));
+        let mut outcome = Outcome {
+            error: state.write(),
+            ..Outcome::default()
+        };
+        // As at AWS, what fails may have been done all the same.
+        for member in members {
+            if state.refused.contains(member) {
+                let why = "there is no such instance".to_owned();
+                outcome.rejected.insert(member.clone(), why);
+                continue;
+            }
+            let balancer = state.balancers.entry(id.clone()).or_default();
+            balancer.entry(member.clone()).or_insert_with(Instant::now);
+            if outcome.error.is_none() {
+                outcome.done.insert(member.clone());
+            }
+        }
+        outcome
+    }
+
+    async fn deregister(&self, id: &BalancerId, members: &BTreeSet<MemberId>) -> Outcome {
+        let mut state = self.state();
+        state
+            .calls
+            .push(Call::Deregister(id.clone(), members.clone()));
+        if let Some(error) = state.write() {
+            return Outcome {
+                error: Some(error),
+                ..Outcome::default()
+            };
+        }
+        let before = state.serving(id);
+        let balancer = state.balancers.entry(id.clone()).or_default();
+        balancer.retain(|member, _| !members.contains(member));
+        if before > 0 && state.serving(id) == 0 {
+            let gap = format!("{id} lost its last member in service with {members:?}");
+            state.gaps.push(gap);
+        }
+        Outcome {
+            done: members.clone(),
+            ..Outcome::default()
+        }
+    }
+}

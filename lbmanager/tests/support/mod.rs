@@ -1,0 +1,6 @@
+//! Fakes for tests of the driver: a load balancer in memory, and a manager
+//! over it that can be ended at any point.
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
+
+pub mod fake;
+pub mod world;

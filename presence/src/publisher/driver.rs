@@ -1,0 +1,232 @@
+//! Carries out what [`super::state`] decides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{pending, select_all};
+use tokio::sync::watch as latest;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::state::{State, Step};
+use super::{Report, Standing, Wanted};
+use crate::store::{Store, StoreError, Watch, WatchMessage};
+
+/// How long the keys may take to be deleted at the end. Where etcd is away
+/// for longer, the lease ends by itself.
+const LEAVING: Duration = Duration::from_secs(5);
+
+/// Keeps what is wanted in the store until `shutdown`, then deletes what is
+/// ours.
+///
+/// It goes on for as long as it takes where the store is away. If the sender
+/// of `wanted` is dropped, what was wanted last stays wanted.
+pub async fn run<S: Store>(
+    store: S,
+    ttl: Duration,
+    wanted: latest::Receiver<Arc<Wanted>>,
+    report: latest::Sender<Report>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut driver = Driver::new(store, ttl, report);
+    tokio::select! {
+        biased;
+        // What is being done when it comes is abandoned: every step may be.
+        () = shutdown => {}
+        () = driver.keep(wanted) => {}
+    }
+    let _ = timeout(LEAVING, driver.leave()).await;
+    driver.tell();
+}
+
+pub(super) struct Driver<S: Store> {
+    store: S,
+    ttl: Duration,
+    pub(super) state: State,
+    pub(super) watches: BTreeMap<String, S::Watch>,
+    report: latest::Sender<Report>,
+}
+
+type Told = (String, Result<WatchMessage, StoreError>);
+
+impl<S: Store> Driver<S> {
+    pub(super) fn new(store: S, ttl: Duration, report: latest::Sender<Report>) -> Self {
+        Self {
+            store,
+            ttl,
+            state: State::new(ttl),
+            watches: BTreeMap::new(),
+            report,
+        }
+    }
+
+    async fn keep(&mut self, mut wanted: latest::Receiver<Arc<Wanted>>) {
+        let mut open = true;
+        loop {
+            let newest = wanted.borrow_and_update().clone();
+            self.state.want(&newest);
+            self.advance().await;
+            let wakes_at = self.state.wakes_at(Instant::now());
+            // Each arm is cancel-safe: a change stays marked, a message is
+            // taken only when it is returned.
+            tokio::select! {
+                changed = wanted.changed(), if open => open = changed.is_ok(),
+                told = next(&mut self.watches) => self.told(told),
+                () = sleep_until_some(wakes_at) => {}
+            }
+        }
+    }
+
+    async fn leave(&mut self) {
+        self.state.want(&Wanted::default());
+        loop {
+            self.advance().await;
+            if self.state.is_empty() {
+                return;
+            }
+            sleep_until_some(self.state.wakes_at(Instant::now())).await;
+        }
+    }
+
+    /// Does everything that can be done now.
+    async fn advance(&mut self) {
+        while let Some(step) = self.state.next(Instant::now()) {
+            self.carry_out(step).await;
+            self.tell();
+        }
+        self.watches.retain(|name, _| self.state.knows(name));
+        self.tell();
+    }
+
+    pub(super) async fn carry_out(&mut self, step: Step) {
+        let asked = Instant::now();
+        let result = match &step {
+            Step::Grant => {
+                let granted = self.store.grant(self.ttl).await;
+                granted.map(|lease| self.state.granted(lease, asked))
+            }
+            Step::Renew(lease) => {
+                let alive = self.store.keep_alive(*lease).await;
+                alive.map(|alive| self.state.renewed(*lease, alive, asked))
+            }
+            Step::Read(name) => self.read(name).await,
+            Step::Put(_, _, transaction) | Step::Delete(_, transaction) => {
+                let commit = self.store.commit(transaction.clone()).await;
+                commit.map(|commit| self.state.committed(&step, &commit))
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(key = step.key(), %error, "a call of the publisher failed");
+            self.state.failed(&step, &error, Instant::now());
+        }
+    }
+
+    async fn read(&mut self, name: &str) -> Result<(), StoreError> {
+        let fetched = self.store.get(name).await?;
+        let from = self.state.read(name, &fetched, Instant::now());
+        // A prefix that is a whole key may have more below it; `told` leaves
+        // that out.
+        let watch = self.store.watch(name, from).await?;
+        self.watches.insert(name.to_owned(), watch);
+        Ok(())
+    }
+
+    pub(super) fn told(&mut self, (name, message): Told) {
+        match message {
+            Ok(WatchMessage::Events { events, .. }) => {
+                for event in events.iter().filter(|event| event.key() == name) {
+                    self.state.happened(&name, event);
+                }
+            }
+            Ok(WatchMessage::Progress(_)) => {}
+            Ok(WatchMessage::Compacted(_)) => self.watch_ended(&name, &StoreError::Compacted),
+            Err(error) => self.watch_ended(&name, &error),
+        }
+    }
+
+    fn watch_ended(&mut self, name: &str, why: &StoreError) {
+        self.watches.remove(name);
+        self.state.watch_ended(name, why, Instant::now());
+    }
+
+    fn tell(&self) {
+        let now = self.state.report();
+        self.report.send_if_modified(|before| {
+            log_changes(before, &now);
+            let changed = *before != now;
+            *before = now;
+            changed
+        });
+    }
+}
+
+/// The next message of any watch; never, if there is none. Cancel-safe.
+pub(super) async fn next<W: Watch>(watches: &mut BTreeMap<String, W>) -> Told {
+    if watches.is_empty() {
+        return pending().await;
+    }
+    let messages = watches
+        .iter_mut()
+        .map(|(name, watch)| Box::pin(async { (name.clone(), watch.next().await) }));
+    select_all(messages).await.0
+}
+
+async fn sleep_until_some(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
+    }
+}
+
+fn log_changes(before: &Report, now: &Report) {
+    if before.trouble != now.trouble {
+        if let Some(trouble) = &now.trouble {
+            tracing::warn!(%trouble, "keys cannot be published");
+        } else {
+            tracing::info!("keys can be published again");
+        }
+    }
+    for (key, standing) in &now.keys {
+        if before.keys.get(key) != Some(standing) {
+            log_standing(key, before.keys.get(key), standing);
+        }
+    }
+    for key in before
+        .keys
+        .keys()
+        .filter(|key| !now.keys.contains_key(*key))
+    {
+        tracing::info!(%key, "key is published no longer");
+    }
+}
+
+fn log_standing(key: &str, before: Option<&Standing>, now: &Standing) {
+    match now {
+        Standing::Published {
+            at,
+            lease,
+            trouble: None,
+        } => tracing::info!(%key, %at, %lease, "key is published"),
+        Standing::StandingBy { holder } => {
+            let holder = holder.map_or_else(|| "no lease".to_owned(), |lease| lease.to_string());
+            tracing::info!(%key, %holder, "key was written by another, standing by");
+        }
+        Standing::Withdrawn { at } => tracing::warn!(
+            %key, %at, "key was deleted by an operator; it stays away until it is published again"
+        ),
+        Standing::Published {
+            trouble: Some(trouble),
+            ..
+        }
+        | Standing::Pending {
+            trouble: Some(trouble),
+        }
+        | Standing::Leaving {
+            trouble: Some(trouble),
+        } => tracing::warn!(%key, %trouble, "key is not in the store as it should be"),
+        Standing::Pending { trouble: None } if before.is_some() => {
+            tracing::info!(%key, "key is to be written again");
+        }
+        Standing::Pending { .. } | Standing::Leaving { .. } => {}
+    }
+}

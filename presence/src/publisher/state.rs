@@ -1,0 +1,301 @@
+//! What is to be done next so that the store holds what is wanted.
+//!
+//! Pure: it is told what happened and what time it is, and says one step at a
+//! time. A step that is being carried out may be abandoned at any point.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::key::{Key, Leases, Need};
+use super::{Report, Wanted};
+use crate::model::{LeaseId, Revision};
+use crate::process::backoff::Backoff;
+use crate::store::{Commit, Condition, Event, Fetched, Header, StoreError, Transaction};
+
+/// Waits after failures: short at first, as most outages are, and never so
+/// long that a member stays away much longer than etcd did.
+const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+
+/// One call to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Get a lease.
+    Grant,
+    /// Renew the lease, which also tells whether it lives.
+    Renew(LeaseId),
+    /// Get the key, and watch it from there.
+    Read(String),
+    /// Write the key on this lease.
+    Put(String, LeaseId, Transaction),
+    /// Delete the key.
+    Delete(String, Transaction),
+}
+
+impl Step {
+    /// The key that it is about.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Grant | Self::Renew(_) => None,
+            Self::Read(key) | Self::Put(key, ..) | Self::Delete(key, _) => Some(key),
+        }
+    }
+}
+
+/// Everything that is known.
+#[derive(Debug)]
+pub(super) struct State {
+    ttl: Duration,
+    keys: BTreeMap<String, Key>,
+    leases: Leases,
+    renew_at: Option<Instant>,
+    header: Option<Header>,
+    backoff: Backoff,
+    not_before: Option<Instant>,
+    trouble: Option<String>,
+}
+
+impl State {
+    pub fn new(ttl: Duration) -> Self {
+        Self {
+            ttl,
+            keys: BTreeMap::new(),
+            leases: Leases::default(),
+            renew_at: None,
+            header: None,
+            backoff: backoff(),
+            not_before: None,
+            trouble: None,
+        }
+    }
+
+    pub fn want(&mut self, wanted: &Wanted) {
+        for (name, key) in &mut self.keys {
+            if !wanted.keys.contains_key(name) {
+                key.unwant();
+            }
+        }
+        for (name, wanted) in &wanted.keys {
+            let fresh = || Key::new(wanted.clone(), backoff());
+            self.keys
+                .entry(name.clone())
+                .or_insert_with(fresh)
+                .want(wanted);
+        }
+    }
+
+    /// The next step, if there is one now. To be asked again after each.
+    pub fn next(&mut self, now: Instant) -> Option<Step> {
+        let leases = &self.leases;
+        self.keys.retain(|_, key| {
+            if key.awaits_until().is_some_and(|until| until <= now) {
+                key.forget_seen();
+            }
+            key.need(leases) != Some(Need::Forget)
+        });
+        if self.not_before.is_some_and(|not_before| not_before > now) {
+            return None;
+        }
+        if let (Some(lease), Some(at)) = (self.leases.current, self.renew_at)
+            && at <= now
+        {
+            return Some(Step::Renew(lease));
+        }
+        let mut ready = self.keys.iter_mut();
+        ready.find_map(|(name, key)| match key.waits_until(now) {
+            Some(_) => None,
+            None => step(name, key, &self.leases),
+        })
+    }
+
+    /// When [`Self::next`] has something to say, if nothing happens before.
+    pub fn wakes_at(&self, now: Instant) -> Option<Instant> {
+        let keys = self.keys.values();
+        let keys = keys.filter_map(|key| match key.need(&self.leases) {
+            Some(_) => Some(key.waits_until(now).unwrap_or(now)),
+            None => key.awaits_until(),
+        });
+        let renewal = self.leases.current.and(self.renew_at);
+        let first = keys.chain(renewal).min()?;
+        Some(self.not_before.map_or(first, |wait| wait.max(first)))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    pub fn knows(&self, name: &str) -> bool {
+        self.keys.contains_key(name)
+    }
+
+    /// `asked`: when the request was sent.
+    pub fn granted(&mut self, lease: LeaseId, asked: Instant) {
+        self.leases.current = Some(lease);
+        self.leases.had.insert(lease);
+        self.renew_at = Some(asked + self.ttl / 3);
+        self.works();
+    }
+
+    /// `asked`: when the request was sent.
+    pub fn renewed(&mut self, lease: LeaseId, alive: bool, asked: Instant) {
+        self.works();
+        if alive {
+            self.renew_at = Some(asked + self.ttl / 3);
+            for key in self.keys.values_mut() {
+                key.lease_lives(lease);
+            }
+        } else {
+            self.lost(lease);
+        }
+    }
+
+    /// The revision to watch the key from.
+    pub fn read(&mut self, name: &str, fetched: &Fetched, now: Instant) -> Revision {
+        self.works();
+        let at = fetched.header.revision;
+        self.check_history(name, fetched.header);
+        let Some(key) = self.keys.get_mut(name) else {
+            return at;
+        };
+        let from = key.found(fetched.entry.as_ref(), at, &self.leases, now);
+        if key.need(&self.leases).is_none() {
+            key.works();
+        }
+        from
+    }
+
+    /// A change that the key's watch told.
+    pub fn happened(&mut self, name: &str, event: &Event) {
+        if let Some(key) = self.keys.get_mut(name) {
+            key.works();
+            key.happened(event, &self.leases);
+        }
+    }
+
+    pub fn committed(&mut self, step: &Step, commit: &Commit) {
+        self.works();
+        match step {
+            Step::Put(name, lease, _) if commit.succeeded => {
+                if let Some(key) = self.keys.get_mut(name) {
+                    key.written(commit.header.revision, *lease);
+                }
+            }
+            // Whether it was ours or not: now it is not.
+            Step::Delete(name, _) => {
+                self.keys.remove(name);
+            }
+            // Not what it was taken for: to be read again.
+            _ => {}
+        }
+    }
+
+    pub fn failed(&mut self, step: &Step, error: &StoreError, now: Instant) {
+        let everybody = matches!(error, StoreError::Unavailable { .. }) || step.key().is_none();
+        if let Some(key) = step.key().and_then(|name| self.keys.get_mut(name)) {
+            key.doubt();
+            if everybody {
+                key.held_up(error);
+            } else {
+                key.failed(error.to_string(), now);
+            }
+        }
+        if everybody {
+            self.trouble = Some(error.to_string());
+            self.not_before = Some(now + self.backoff.failed());
+        }
+        if let StoreError::LeaseGone(lease) = error {
+            self.lost(*lease);
+        }
+    }
+
+    /// The watch of this key is over.
+    pub fn watch_ended(&mut self, name: &str, why: &StoreError, now: Instant) {
+        if let Some(key) = self.keys.get_mut(name) {
+            key.failed(why.to_string(), now);
+            match why {
+                StoreError::Compacted => key.forget_seen(),
+                _ => key.doubt(),
+            }
+        }
+    }
+
+    pub fn report(&self) -> Report {
+        let keys = self.keys.iter();
+        Report {
+            lease: self.leases.current,
+            keys: keys
+                .map(|(name, key)| (name.clone(), key.standing(&self.leases)))
+                .collect(),
+            trouble: self.trouble.clone(),
+        }
+    }
+
+    fn lost(&mut self, lease: LeaseId) {
+        if self.leases.current == Some(lease) {
+            self.leases.current = None;
+            self.renew_at = None;
+        }
+        for key in self.keys.values_mut() {
+            key.lease_ended(lease);
+        }
+    }
+
+    fn works(&mut self) {
+        self.backoff.succeeded();
+        self.not_before = None;
+        self.trouble = None;
+    }
+
+    /// A read that is older than what is known, or from another cluster:
+    /// the store was restored or started empty.
+    fn check_history(&mut self, name: &str, header: Header) {
+        let another = self
+            .header
+            .is_some_and(|before| before.cluster != header.cluster);
+        let older = self
+            .header
+            .is_some_and(|before| before.revision > header.revision);
+        let behind = self
+            .keys
+            .get(name)
+            .is_some_and(|key| key.seen_after(header.revision));
+        if another || older || behind {
+            for key in self.keys.values_mut() {
+                key.forget_history();
+            }
+            // Keys that we deleted may be back on our lease, unknown to us:
+            // they go with it.
+            self.leases.current = None;
+        }
+        self.header = Some(header);
+    }
+}
+
+fn step(name: &str, key: &mut Key, leases: &Leases) -> Option<Step> {
+    let name = name.to_owned();
+    match (key.need(leases)?, leases.current) {
+        (Need::Forget, _) => None,
+        (Need::Read, _) => Some(Step::Read(name)),
+        (Need::Lease(lease), _) => Some(Step::Renew(lease)),
+        (Need::Delete(lease), _) => {
+            let delete =
+                Transaction::delete(name.as_str()).when(name.as_str(), Condition::Lease(lease));
+            Some(Step::Delete(name, delete))
+        }
+        (Need::Put(_), None) => Some(Step::Grant),
+        (Need::Put(condition), Some(lease)) => {
+            let mut put = Transaction::default().and_put(name.as_str(), key.value(), Some(lease));
+            if let Some(condition) = condition {
+                put = put.when(name.as_str(), condition);
+            }
+            key.trying(lease);
+            Some(Step::Put(name, lease, put))
+        }
+    }
+}
+
+fn backoff() -> Backoff {
+    let (first, longest) = WAITS;
+    Backoff::new(first, longest)
+}
