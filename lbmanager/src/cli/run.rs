@@ -18,6 +18,7 @@ use presence::process::state_file::StateError;
 use presence::process::systemd::Manager as Systemd;
 use presence::process::{duration, logging};
 use presence::store::Store;
+use presence::store::etcd::count_v2_keys;
 use prometheus_client::registry::Registry;
 
 use super::TreeArgs;
@@ -107,6 +108,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     };
     let endpoint = args.daemon.listen().await?;
     let telling = tokio::spawn(sender.run());
+    tokio::spawn(warn_of_v2_keys(args.tree.clone()));
     let serving = async {
         match endpoint {
             Some(endpoint) => endpoint.serve(health, Arc::new(registry)).await,
@@ -124,6 +126,21 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     // It ends once everything was told; nobody waits for a deaf systemd.
     let _ = tokio::time::timeout(Duration::from_secs(3), telling).await;
     result
+}
+
+/// The prior system's keys are invisible here; who forgot to write them anew
+/// is told. If this ends early nothing is lost.
+async fn warn_of_v2_keys(tree: TreeArgs) {
+    let Ok(config) = tree.etcd.config() else {
+        return;
+    };
+    let root = tree.prefix.to_string();
+    if let Some(count) = count_v2_keys(&config, &root).await {
+        tracing::warn!(
+            "etcd holds {count} keys below {root} that were written with the v2 API and cannot be \
+             seen here; write them anew with the v3 API: etcdctl put KEY VALUE"
+        );
+    }
 }
 
 async fn manage<S: Store>(parts: Parts<S>, once: bool) -> Result<ExitCode, Failure> {

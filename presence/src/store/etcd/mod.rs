@@ -5,6 +5,7 @@ mod connection;
 mod convert;
 mod failure;
 mod listing;
+mod v2;
 mod watch;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use etcd_client::{Client, Error, LeaseClient};
 
 pub use config::{EtcdConfig, Secret};
+pub use v2::count_keys as count_v2_keys;
 pub use watch::EtcdWatch;
 
 use self::config::Checked;
