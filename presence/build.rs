@@ -12,7 +12,10 @@ fn main() {
 /// The commit of this workspace, and nobody else's: sources that were
 /// unpacked inside of another repository have none.
 fn commit() -> Option<String> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    // Asked when it runs: a target directory may be shared by several copies of
+    // the sources, and this program was compiled in one of them.
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")?;
+    let workspace = Path::new(&manifest).parent()?;
     let top = PathBuf::from(git(&["rev-parse", "--show-toplevel"])?);
     if top.canonicalize().ok()? != workspace.canonicalize().ok()? {
         return None;

@@ -1,5 +1,6 @@
 //! What can go wrong in a rig, said so that the reader of a failed test knows what to do.
 
+use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -86,6 +87,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error and all its causes, in one line.
+    pub fn chain(&self) -> String {
+        let causes = std::iter::successors(self.source(), |cause| (*cause).source());
+        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
+    }
+
     /// For `map_err`: wraps an IO error with what was tried on which path.
     pub(crate) fn io(
         action: &'static str,
@@ -122,6 +129,12 @@ pub(crate) fn find_program(program: &str, install: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn causes_are_told() {
+        let error = Error::io("read", "/none")(io::ErrorKind::NotFound.into());
+        assert_eq!(error.chain(), "cannot read /none: entity not found");
+    }
 
     #[test]
     fn a_missing_program_names_what_to_install() {

@@ -16,7 +16,9 @@
 //! | [`aws::Calls`] | `assert_eq!(aws.calls().of("DescribeLoadBalancers").len(), 1);` |
 //! | [`aws::Timeline`] | `assert!(web.timeline().min_in_service_between(begin, end) > 0);` |
 //! | [`aws::Imds`] | `let imds = Imds::start().await?; imds.role("lb", Duration::from_secs(60));` |
+//! | [`docker::Docker`] | `let docker = Docker::start_or_use().await?; docker.run(&["version"]).await?;` |
 //! | [`moto::Moto`] | `let moto = Moto::start().await?; moto.create_load_balancer("eu-west-1", "web").await?;` |
+//! | [`lbmanager::Launch`] | `let manager = Launch::new(&etcd, &aws)?.args(["--resync", "2s"]).start().await?;` |
 //! | [`notify::NotifySocket`] | `let s = NotifySocket::bind()?; s.wait_for(\|state\| state == "READY=1", deadline).await?;` |
 //! | [`process::Program`] | `let mut p = Program::new(workspace_binary("lbmanager")?).arg("run").start().await?;` |
 //! | [`wait::until`] | `wait::until("two members", deadline, \|\| async { two(&etcd).await }).await?` |
@@ -27,9 +29,11 @@
 pub mod aws;
 pub mod certs;
 mod child;
+pub mod docker;
 pub mod error;
 pub mod etcd;
 pub mod http;
+pub mod lbmanager;
 pub mod moto;
 pub mod notify;
 pub mod ports;

@@ -1,59 +1,31 @@
 //! A program under test, run as a process of its own.
 
+mod output;
+mod usage;
+
 use std::ffi::{OsStr, OsString};
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use nix::sys::signal::Signal;
-use nix::unistd::{SysconfVar, sysconf};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use self::output::Output;
+pub use self::output::{Line, Stream};
+pub use self::usage::Memory;
 use crate::child::Child;
 use crate::error::{Error, Result};
 use crate::wait::TimedOut;
-
-/// How many lines of output an error quotes.
-const QUOTED: usize = 20;
-
-/// Where a line was written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-/// One line that a program wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// When it was read.
-    pub at: Instant,
-    /// Where it was written to.
-    pub stream: Stream,
-    /// The line, without its end.
-    pub text: String,
-}
-
-/// Memory that a process uses, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
-    /// All of it that is in RAM.
-    pub rss: u64,
-    /// What no other process shares.
-    pub private: u64,
-}
 
 /// Says how a program is to be run.
 #[derive(Debug)]
 pub struct Program {
     path: PathBuf,
     command: Result<Command>,
+    stderr: Option<PathBuf>,
 }
 
 impl Program {
@@ -63,6 +35,7 @@ impl Program {
         Self {
             command: Child::command(&path),
             path,
+            stderr: None,
         }
     }
 
@@ -123,6 +96,13 @@ impl Program {
         })
     }
 
+    /// Appends its standard error to this file instead of capturing it.
+    #[must_use]
+    pub fn stderr_to(mut self, path: impl Into<PathBuf>) -> Self {
+        self.stderr = Some(path.into());
+        self
+    }
+
     /// Starts it.
     pub async fn start(self) -> Result<Running> {
         let name = self.path.display().to_string();
@@ -132,7 +112,11 @@ impl Program {
             )));
         }
         let mut command = self.command?;
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdout(Stdio::piped());
+        command.stderr(match &self.stderr {
+            Some(path) => Stdio::from(appended(path)?),
+            None => Stdio::piped(),
+        });
         let mut child = Child::spawn(&name, command).await?;
         let output = Output::default();
         let (stdout, stderr) = child.take_output();
@@ -218,6 +202,11 @@ impl Running {
         lines.map(|line| line.text + "\n").collect()
     }
 
+    /// The last lines that were captured.
+    pub fn last_words(&self) -> String {
+        self.output.tail()
+    }
+
     /// Waits for a line that `wanted` is true of, and gives the first; one written before counts.
     pub async fn wait_for_line(
         &self,
@@ -245,116 +234,11 @@ impl Running {
             .into()
         })
     }
-
-    /// CPU time used so far, in user and kernel mode. Exact to a hundredth of a second or so.
-    pub fn cpu_time(&self) -> Result<Duration> {
-        let stat = self.proc("stat")?;
-        let unexpected = || Error::answer(format!("/proc/{}/stat", self.pid()), stat.clone());
-        // The name, in parentheses, may contain anything; user and system time are the 14th and 15th.
-        let (_, rest) = stat.rsplit_once(") ").ok_or_else(unexpected)?;
-        let fields: Vec<u64> = rest
-            .split(' ')
-            .skip(11)
-            .take(2)
-            .filter_map(|f| f.parse().ok())
-            .collect();
-        let [user, system] = fields[..] else {
-            return Err(unexpected());
-        };
-        let ticks = sysconf(SysconfVar::CLK_TCK)
-            .ok()
-            .flatten()
-            .and_then(|ticks| u64::try_from(ticks).ok());
-        Ok(Duration::from_millis(
-            (user + system) * 1000 / ticks.unwrap_or(100),
-        ))
-    }
-
-    /// Memory in use now.
-    pub fn memory(&self) -> Result<Memory> {
-        let rollup = self.proc("smaps_rollup")?;
-        let bytes = |name: &str| -> u64 {
-            let line = rollup.lines().find_map(|line| line.strip_prefix(name));
-            let kilobytes =
-                line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-            kilobytes.unwrap_or(0) * 1024
-        };
-        Ok(Memory {
-            rss: bytes("Rss:"),
-            private: bytes("Private_Clean:") + bytes("Private_Dirty:"),
-        })
-    }
-
-    fn proc(&self, file: &str) -> Result<String> {
-        let path = format!("/proc/{}/{file}", self.pid());
-        std::fs::read_to_string(&path).map_err(Error::io("read", path))
-    }
 }
 
-/// What a process has written, filled by a task for each stream.
-#[derive(Debug, Default, Clone)]
-struct Output {
-    lines: Arc<Mutex<Vec<Line>>>,
-    changed: watch::Sender<()>,
-    /// Streams still open: the tasks hold a receiver each.
-    open: watch::Sender<()>,
-}
-
-impl Output {
-    fn read(&self, pipe: impl AsyncRead + Unpin + Send + 'static, stream: Stream) {
-        let (lines, changed, open) = (
-            Arc::clone(&self.lines),
-            self.changed.clone(),
-            self.open.subscribe(),
-        );
-        tokio::spawn(async move {
-            let mut pipe = BufReader::new(pipe);
-            let mut bytes = Vec::new();
-            while pipe
-                .read_until(b'\n', &mut bytes)
-                .await
-                .is_ok_and(|length| length > 0)
-            {
-                let text = String::from_utf8_lossy(&bytes)
-                    .trim_end_matches('\n')
-                    .to_owned();
-                let line = Line {
-                    at: Instant::now(),
-                    stream,
-                    text,
-                };
-                lines
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(line);
-                changed.send_replace(());
-                bytes.clear();
-            }
-            drop(open);
-        });
-    }
-
-    fn lines(&self) -> Vec<Line> {
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Waits until both streams are read to their end; a grandchild may hold them open, hence the
-    /// deadline.
-    async fn ended(&self, deadline: Duration) {
-        let _ = timeout(deadline, self.open.closed()).await;
-    }
-
-    fn tail(&self) -> String {
-        let lines = self.lines();
-        let last = &lines[lines.len().saturating_sub(QUOTED)..];
-        last.iter()
-            .map(|line| line.text.as_str())
-            .collect::<Vec<_>>()
-            .join("\n")
-    }
+fn appended(path: &Path) -> Result<File> {
+    let open = OpenOptions::new().create(true).append(true).open(path);
+    open.map_err(Error::io("write", path))
 }
 
 /// The path of a program of this workspace, which must have been built.
@@ -369,7 +253,15 @@ pub fn workspace_binary(name: &str) -> Result<PathBuf> {
     let found = directories
         .map(|directory| directory.join(name))
         .find(|path| path.is_file());
-    let missing = || Error::Misuse(format!("{name} is not built: run `cargo build -p {name}`"));
+    let profile = if cfg!(debug_assertions) {
+        ""
+    } else {
+        " --release"
+    };
+    let missing = || {
+        let build = format!("cargo build -p {name}{profile}");
+        Error::Misuse(format!("{name} is not built: run `{build}`"))
+    };
     found.ok_or_else(missing)
 }
 

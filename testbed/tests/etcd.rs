@@ -201,7 +201,7 @@ async fn extra_arguments_reach_etcd() {
             .put_many([("k", &value), ("l", &value), ("m", &value)])
             .await
         {
-            Ok(()) => Err("there is space".to_owned()),
+            Ok(_) => Err("there is space".to_owned()),
             Err(error) => Ok(error.to_string()),
         },
     );

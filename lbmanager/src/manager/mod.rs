@@ -90,7 +90,13 @@ impl<S: Store> Manager<S> {
                 biased;
                 // All cancel-safe: what was missed is still there when asked again.
                 () = self.shutdown.triggered() => break,
-                Some(_) = self.mirrors.join_next() => return Err(ManagerError::TaskEnded("mirror")),
+                Some(_) = self.mirrors.join_next() => {
+                    // Told to end, a mirror may be faster than this loop.
+                    if self.shutdown.is_triggered() {
+                        break;
+                    }
+                    return Err(ManagerError::TaskEnded("mirror"));
+                }
                 () = self.fleet.unexpected_end() => {
                     return Err(ManagerError::TaskEnded("reconciler"));
                 }

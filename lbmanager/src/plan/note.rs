@@ -11,8 +11,8 @@ use crate::observed::{Condition, Observed};
 use crate::record::{Contact, MemberRecord, Record, Role, State};
 
 /// Where health cannot be read, a member counts as in service once it had the
-/// time that the health check takes. One that was out of service when that
-/// could still be read stays so.
+/// time that the health check takes. What was read last, when it still could
+/// be, counts before that.
 pub(super) fn assume(observed: &Observed, record: &Record, now: Timestamp) -> Observed {
     let Some(why) = &observed.unreadable else {
         return observed.clone();
@@ -30,6 +30,7 @@ pub(super) fn assume(observed: &Observed, record: &Record, now: Timestamp) -> Ob
         };
         let ready_at = registered_at.map(|at| after(at, observed.healthy_after));
         *condition = match ready_at {
+            _ if last == State::Serving => Condition::InService,
             _ if last == State::OutOfService => Condition::Unknown(format!(
                 "health cannot be read ({why}), and it was out of service before"
             )),

@@ -9,8 +9,9 @@ mod board;
 mod decide;
 mod hook;
 mod pass;
+mod pretend;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,6 +131,8 @@ pub struct Reconciler<S, B, H = NoHook> {
     replacements: u32,
     resync: u64,
     settling: Settling,
+    /// What a dry run has said that it would do.
+    said: BTreeSet<String>,
     polls: Backoff,
     failures: Backoff,
     slow_failures: Backoff,
@@ -169,6 +172,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
                 first: now,
                 quiet: now,
             },
+            said: BTreeSet::new(),
             polls: Backoff::new(Duration::from_millis(500), Duration::from_secs(15)),
             failures: Backoff::new(Duration::from_millis(500), Duration::from_mins(1)),
             slow_failures: Backoff::new(Duration::from_secs(5), Duration::from_mins(5)),

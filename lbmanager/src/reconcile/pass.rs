@@ -77,8 +77,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             Err(error) => return self.fail(error).await,
         };
         if self.shared.settings.dry_run {
-            self.report(&desired, &plan, orders);
-            return Ok(self.say(&plan));
+            return Ok(self.pretend(&desired, &plan, orders));
         }
         let acted = plan.has_steps();
         self.record = plan.record.clone();
@@ -301,7 +300,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         Ok(Passed::Forgotten)
     }
 
-    fn report(&mut self, desired: &Desired, plan: &Plan, orders: &Orders) {
+    pub(super) fn report(&mut self, desired: &Desired, plan: &Plan, orders: &Orders) {
         let members = self.record.members.values();
         let serving = members
             .filter(|known| known.state == State::Serving)
@@ -317,9 +316,12 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             .all(|known| known.wanted != Role::Serve || known.state == State::Serving);
         let rest = match (idle, self.record.withheld.is_empty() && all_in) {
             (true, true) => Rest::InSync,
-            (true, false) if !soon => Rest::Stuck,
-            (false, false) if !plan.has_steps() && !soon => Rest::Stuck,
-            _ => Rest::Busy,
+            _ if soon => Rest::Busy,
+            (true, false) => Rest::Stuck,
+            (false, false) if !plan.has_steps() => Rest::Stuck,
+            // Nobody takes the steps.
+            (false, _) if plan.has_steps() && self.shared.settings.dry_run => Rest::Stuck,
+            (false, _) => Rest::Busy,
         };
         self.shared.board.report(
             &self.id,
@@ -345,20 +347,9 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         let timer = plan.look_again.map(|at| until(at, self.shared.clock.now()));
         [poll, timer].into_iter().flatten().min()
     }
-
-    /// Says what would be done; each plan once.
-    fn say(&mut self, plan: &Plan) -> Passed {
-        for member in &plan.register {
-            tracing::info!("{}: dry run: would register {member}", self.id);
-        }
-        for (member, reason) in &plan.deregister {
-            tracing::info!("{}: dry run: would deregister {member}: {reason}", self.id);
-        }
-        Passed::Next(plan.look_again.map(|at| until(at, self.shared.clock.now())))
-    }
 }
 
-fn until(at: Timestamp, now: Timestamp) -> Duration {
+pub(super) fn until(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::state::{State, Step};
 use super::{Report, Standing, Wanted};
-use crate::store::{Event, Store, StoreError, Watch, WatchMessage};
+use crate::store::{Store, StoreError, Watch, WatchMessage};
 
 /// How long the keys may take to be deleted at the end. Where etcd is away
 /// for longer, the lease ends by itself.
@@ -123,25 +123,19 @@ impl<S: Store> Driver<S> {
 
     async fn read(&mut self, name: &str) -> Result<(), StoreError> {
         let fetched = self.store.get(name).await?;
-        // A prefix that is a whole key has more below it at times; `told`
-        // leaves that out.
-        let watch = self.store.watch(name, fetched.header.revision).await?;
+        let from = self.state.read(name, &fetched, Instant::now());
+        // A prefix that is a whole key may have more below it; `told` leaves
+        // that out.
+        let watch = self.store.watch(name, from).await?;
         self.watches.insert(name.to_owned(), watch);
-        self.state.read(name, &fetched);
         Ok(())
     }
 
     pub(super) fn told(&mut self, (name, message): Told) {
         match message {
             Ok(WatchMessage::Events { events, .. }) => {
-                self.state.watch_works(&name);
-                let its = events.iter().filter(|event| event.key() == name);
-                for event in its {
-                    let entry = match event {
-                        Event::Put { entry, .. } => Some(entry),
-                        Event::Delete { .. } => None,
-                    };
-                    self.state.observed(&name, entry, event.revision());
+                for event in events.iter().filter(|event| event.key() == name) {
+                    self.state.happened(&name, event);
                 }
             }
             Ok(WatchMessage::Progress(_)) => {}
@@ -152,8 +146,7 @@ impl<S: Store> Driver<S> {
 
     fn watch_ended(&mut self, name: &str, why: &StoreError) {
         self.watches.remove(name);
-        let why = why.to_string();
-        self.state.watch_ended(name, &why, Instant::now());
+        self.state.watch_ended(name, why, Instant::now());
     }
 
     fn tell(&self) {

@@ -12,7 +12,7 @@ use super::key::{Key, Leases, Need};
 use super::{Report, Wanted};
 use crate::model::{LeaseId, Revision};
 use crate::process::backoff::Backoff;
-use crate::store::{Commit, Condition, Entry, Fetched, Header, StoreError, Transaction};
+use crate::store::{Commit, Condition, Event, Fetched, Header, StoreError, Transaction};
 
 /// Waits after failures: short at first, as most outages are, and never so
 /// long that a member stays away much longer than etcd did.
@@ -88,8 +88,12 @@ impl State {
     /// The next step, if there is one now. To be asked again after each.
     pub fn next(&mut self, now: Instant) -> Option<Step> {
         let leases = &self.leases;
-        self.keys
-            .retain(|_, key| key.need(leases) != Some(Need::Forget));
+        self.keys.retain(|_, key| {
+            if key.awaits_until().is_some_and(|until| until <= now) {
+                key.forget_seen();
+            }
+            key.need(leases) != Some(Need::Forget)
+        });
         if self.not_before.is_some_and(|not_before| not_before > now) {
             return None;
         }
@@ -108,9 +112,10 @@ impl State {
     /// When [`Self::next`] has something to say, if nothing happens before.
     pub fn wakes_at(&self, now: Instant) -> Option<Instant> {
         let keys = self.keys.values();
-        let keys = keys
-            .filter(|key| key.need(&self.leases).is_some())
-            .map(|key| key.waits_until(now).unwrap_or(now));
+        let keys = keys.filter_map(|key| match key.need(&self.leases) {
+            Some(_) => Some(key.waits_until(now).unwrap_or(now)),
+            None => key.awaits_until(),
+        });
         let renewal = self.leases.current.and(self.renew_at);
         let first = keys.chain(renewal).min()?;
         Some(self.not_before.map_or(first, |wait| wait.max(first)))
@@ -145,22 +150,26 @@ impl State {
         }
     }
 
-    pub fn read(&mut self, name: &str, fetched: &Fetched) {
+    /// The revision to watch the key from.
+    pub fn read(&mut self, name: &str, fetched: &Fetched, now: Instant) -> Revision {
         self.works();
+        let at = fetched.header.revision;
         self.check_history(name, fetched.header);
-        let entry = fetched.entry.as_ref();
-        self.observed(name, entry, fetched.header.revision);
-        if let Some(key) = self.keys.get_mut(name)
-            && key.need(&self.leases).is_none()
-        {
+        let Some(key) = self.keys.get_mut(name) else {
+            return at;
+        };
+        let from = key.found(fetched.entry.as_ref(), at, &self.leases, now);
+        if key.need(&self.leases).is_none() {
             key.works();
         }
+        from
     }
 
-    /// A change that a watch told.
-    pub fn observed(&mut self, name: &str, entry: Option<&Entry>, at: Revision) {
+    /// A change that the key's watch told.
+    pub fn happened(&mut self, name: &str, event: &Event) {
         if let Some(key) = self.keys.get_mut(name) {
-            key.observe(entry, at, &self.leases);
+            key.works();
+            key.happened(event, &self.leases);
         }
     }
 
@@ -184,6 +193,7 @@ impl State {
     pub fn failed(&mut self, step: &Step, error: &StoreError, now: Instant) {
         let everybody = matches!(error, StoreError::Unavailable { .. }) || step.key().is_none();
         if let Some(key) = step.key().and_then(|name| self.keys.get_mut(name)) {
+            key.doubt();
             if everybody {
                 key.held_up(error);
             } else {
@@ -200,17 +210,13 @@ impl State {
     }
 
     /// The watch of this key is over.
-    pub fn watch_ended(&mut self, name: &str, why: &str, now: Instant) {
+    pub fn watch_ended(&mut self, name: &str, why: &StoreError, now: Instant) {
         if let Some(key) = self.keys.get_mut(name) {
-            key.forget_seen();
-            key.failed(why.to_owned(), now);
-        }
-    }
-
-    /// The watch of this key works.
-    pub fn watch_works(&mut self, name: &str) {
-        if let Some(key) = self.keys.get_mut(name) {
-            key.works();
+            key.failed(why.to_string(), now);
+            match why {
+                StoreError::Compacted => key.forget_seen(),
+                _ => key.doubt(),
+            }
         }
     }
 
@@ -258,6 +264,9 @@ impl State {
             for key in self.keys.values_mut() {
                 key.forget_history();
             }
+            // Keys that we deleted may be back on our lease, unknown to us:
+            // they go with it.
+            self.leases.current = None;
         }
         self.header = Some(header);
     }

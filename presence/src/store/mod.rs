@@ -33,7 +33,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Everything below `prefix` at one revision: `at`, or now. Large ranges
     /// are read in pages of that one revision.
     ///
-    /// [`StoreError::Compacted`] if `at` is history that is gone.
+    /// [`StoreError::Compacted`] if `at` is history that is gone,
+    /// [`StoreError::Rejected`] if it has not come yet.
     fn list(
         &self,
         prefix: &str,

@@ -136,7 +136,7 @@ mod tests {
                 for to in &gone[i..] {
                     count += 1.0;
                     let added = (*to - *from).as_secs_f64() * RATE.per_second;
-                    prop_assert!(count <= RATE.burst + added + 1.0 + 1e-6);
+                    prop_assert!(count <= RATE.burst + added + 1e-6);
                 }
             }
         }

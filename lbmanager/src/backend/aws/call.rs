@@ -118,8 +118,7 @@ impl Gate {
                 Ok(Err(error)) => Err(Failure::from_sdk(call, &self.region, &error)),
                 Err(_) => Err(Failure::timed_out(call, &self.region, deadline)),
             };
-            self.note(call, result.as_ref().err(), started.elapsed())
-                .await;
+            self.note(call, result.as_ref().err(), started.elapsed());
             result
         }
     }
@@ -137,7 +136,7 @@ impl Gate {
         Ok(())
     }
 
-    async fn note(&self, call: &Call, failure: Option<&Failure>, took: Duration) {
+    fn note(&self, call: &Call, failure: Option<&Failure>, took: Duration) {
         let outcome = failure.map_or("ok", |failure| failure.about("").class());
         let operation = (self.service, call.operation);
         self.counters.called(operation, &self.region, outcome, took);
@@ -146,7 +145,7 @@ impl Gate {
             self.turns(call).throttled();
         }
         if failure.blames_credentials() {
-            self.credentials.refused().await;
+            self.credentials.refused();
         }
     }
 

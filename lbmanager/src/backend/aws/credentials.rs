@@ -4,7 +4,7 @@
 //! Apart from the SDK's own cache, so that finding them is no part of a
 //! call's deadline, and one failed search serves everybody who waited for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -12,7 +12,6 @@ use aws_config::imds;
 use aws_credential_types::Credentials as Found;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, Result, future};
-use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::AwsSettings;
@@ -35,6 +34,8 @@ pub struct Credentials(Arc<Inner>);
 struct Inner {
     source: Source,
     state: Mutex<State>,
+    /// Held by the one who searches.
+    searching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -75,6 +76,7 @@ impl Credentials {
         Self(Arc::new(Inner {
             source,
             state: Mutex::default(),
+            searching: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -84,23 +86,48 @@ impl Credentials {
     }
 
     /// AWS did not take them: search again, but not more often than it helps.
-    pub(super) async fn refused(&self) {
-        let mut state = self.0.state.lock().await;
+    pub(super) fn refused(&self) {
+        let mut state = self.state();
         if !state.just_searched() {
             state.found = None;
         }
     }
 
+    /// Whoever comes while others are searched for makes do with those at
+    /// hand, or else waits for the same search.
     async fn get(&self) -> std::result::Result<Found, Problem> {
         let chain = match &self.0.source {
             Source::Fixed(keys) => return Ok(keys.clone()),
             Source::Chain { metadata_url } => metadata_url.as_deref(),
         };
-        let mut state = self.0.state.lock().await;
-        if state.is_due(SystemTime::now()) && !state.just_searched() {
-            state.learn(search(chain).await);
+        let at_hand = self.usable();
+        if !self.is_search_due() {
+            return at_hand;
         }
-        state.usable(SystemTime::now())
+        let searching = match self.0.searching.try_lock() {
+            Ok(searching) => searching,
+            Err(_) if at_hand.is_ok() => return at_hand,
+            Err(_) => self.0.searching.lock().await,
+        };
+        if self.is_search_due() {
+            let found = search(chain).await;
+            self.state().learn(found);
+        }
+        drop(searching);
+        self.usable()
+    }
+
+    fn is_search_due(&self) -> bool {
+        let state = self.state();
+        state.is_due(SystemTime::now()) && !state.just_searched()
+    }
+
+    fn usable(&self) -> std::result::Result<Found, Problem> {
+        self.state().usable(SystemTime::now())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,7 +147,12 @@ impl State {
         self.searched = Some(Instant::now());
         match result {
             Ok(found) => (self.found, self.problem) = (Some(found), None),
-            Err(problem) => self.problem = Some(problem),
+            Err(problem) => {
+                if self.found.is_some() {
+                    tracing::warn!(%problem.words, "cannot renew the AWS credentials");
+                }
+                self.problem = Some(problem);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::{Call, words};
@@ -34,7 +34,7 @@ pub enum Kind {
     Throttled,
     /// We may not, or nobody knows who we are.
     Denied,
-    /// The endpoint cannot be reached: nothing was sent.
+    /// Nothing could be sent: the endpoint cannot be reached.
     Unreachable,
     /// No answer in time, none that can be understood, or one that says
     /// "later".
@@ -73,17 +73,8 @@ impl Failure {
                 Self::from_answer(call, region, status, answer.err())
             }
             SdkError::DispatchFailure(failure) => {
-                let lost = failure.is_io() || failure.is_timeout();
-                let cause = failure
-                    .as_connector_error()
-                    .map_or_else(String::new, |error| words::chain(error));
-                let hint = if lost {
-                    format!(" (is {region} the right region, and can this host reach AWS there?)")
-                } else {
-                    String::new()
-                };
-                let what = format!("there is no connection to AWS: {cause}{hint}");
-                own(Kind::Unreachable, what)
+                let (kind, what) = not_sent(failure);
+                own(kind, what)
             }
             SdkError::TimeoutError(_) => {
                 own(Kind::Unanswered, "AWS did not answer in time".to_owned())
@@ -133,6 +124,19 @@ impl Failure {
         }
     }
 
+    /// For tests of what deals with failures.
+    #[cfg(test)]
+    pub(super) fn sample(kind: Kind, code: &str, message: &str) -> Self {
+        Self {
+            kind,
+            code: Some(code.to_owned()),
+            message: Some(message.to_owned()),
+            operation: "Sample",
+            region: "eu-west-1".to_owned(),
+            what: message.to_owned(),
+        }
+    }
+
     /// The error of one load balancer.
     pub fn about(&self, subject: &str) -> BackendError {
         let Self {
@@ -157,6 +161,32 @@ impl Failure {
     pub(super) fn blames_credentials(&self) -> bool {
         self.kind == Kind::Denied && self.code.is_some() && !self.is_forbidden()
     }
+}
+
+/// Also where it was sent, and the connection then broke: that may be due to
+/// what was asked, and a write may have been done.
+fn not_sent(failure: &DispatchFailure) -> (Kind, String) {
+    let Some(error) = failure.as_connector_error() else {
+        let what = "the request could not be sent".to_owned();
+        return (Kind::Unreachable, what);
+    };
+    let chain = words::chain(error);
+    // The SDK's HTTP client tells it in one way or the other.
+    let sent = error.connection_metadata().is_some() || chain.contains("(SendRequest)");
+    if sent {
+        let what = format!("the connection broke before the answer: {chain}");
+        return (Kind::Unanswered, what);
+    }
+    let what = if failure.is_io() || failure.is_timeout() {
+        format!(
+            "there is no connection to AWS: {chain} \
+             (is the region right? and AWS_ENDPOINT_URL, if it is set?)"
+        )
+    } else {
+        let cause = words::root(error);
+        format!("the request could not be sent: {cause} (check AWS_ENDPOINT_URL, if it is set)")
+    };
+    (Kind::Unreachable, what)
 }
 
 /// Codes as in the API references of ELB, ELBv2 and Route 53 and their common
@@ -289,9 +319,6 @@ mod tests {
         assert_eq!(failure.kind, Kind::Unreachable);
         let words = failure.about("load balancer web").to_string();
         assert!(words.contains("lookup"), "{words}");
-        assert!(
-            words.contains("is xx-nowhere-1 the right region"),
-            "{words}"
-        );
+        assert!(words.contains("is the region right"), "{words}");
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::OptionFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
@@ -17,11 +18,17 @@ use super::search::{Refusal, Request, Search};
 
 /// A batch is closed when nobody has joined it for so long...
 const QUIET: Duration = Duration::from_millis(2);
+/// ...or so long for a crowd, where a call saved is worth more than a moment...
+const QUIET_CROWD: Duration = Duration::from_millis(10);
+const CROWD: usize = 10;
 /// ...or when it has been open for so long.
-const OPEN: Duration = Duration::from_millis(20);
+const OPEN: Duration = Duration::from_millis(200);
 /// While another batch waits for its answer the next one grows, but not for
 /// longer than this: the answer may never come.
 const BEHIND: Duration = Duration::from_millis(100);
+/// So many suspects are asked for at a time: each is a call, and the others
+/// are not to wait for their turn behind all of them.
+const SUSPECTS: usize = 4;
 
 /// A read that takes many names at once.
 pub trait Query: Send + Sync + 'static {
@@ -57,6 +64,7 @@ struct Inner<Q: Query> {
     open: Mutex<Weak<Batch<Q::Answer>>>,
     /// Held by the batch that waits for its first answer.
     asking: Semaphore,
+    suspects: Semaphore,
     memory: Mutex<Memory>,
 }
 
@@ -77,6 +85,7 @@ impl<Q: Query> Joiner<Q> {
             query,
             open: Mutex::default(),
             asking: Semaphore::new(1),
+            suspects: Semaphore::new(SUSPECTS),
             memory: Mutex::default(),
         };
         Self {
@@ -125,6 +134,9 @@ impl<Q: Query> Inner<Q> {
         let mut asking = timeout(BEHIND, self.asking.acquire()).await.ok();
         let mut waiters = self.close(&batch);
         let (mut search, requests) = self.search(waiters.keys().cloned());
+        if requests.iter().all(Request::is_suspect) {
+            drop(asking.take());
+        }
         let mut running: FuturesUnordered<_> = requests
             .into_iter()
             .map(|request| self.send(request))
@@ -168,6 +180,9 @@ impl<Q: Query> Inner<Q> {
         Request,
         Result<BTreeMap<String, Q::Answer>, Refusal<Failure>>,
     ) {
+        let turn = request.is_suspect().then(|| self.suspects.acquire());
+        // Held to the end; it is never closed.
+        let _turn = OptionFuture::from(turn).await;
         let answer = self.query.ask(&request.names).await;
         let answer = answer.map_err(|failure| refusal(failure, &request.names));
         (request, answer)
@@ -193,7 +208,7 @@ async fn gather<A>(batch: &Batch<A>) {
     let mut seen = 0;
     while count() > seen && started.elapsed() < OPEN {
         seen = count();
-        sleep(QUIET).await;
+        sleep(if seen > CROWD { QUIET_CROWD } else { QUIET }).await;
     }
 }
 
@@ -217,3 +232,6 @@ fn named(message: &str, names: &[String]) -> Vec<String> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

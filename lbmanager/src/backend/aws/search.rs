@@ -30,6 +30,8 @@ pub(super) struct Request {
 enum Place {
     /// Asked on its own account.
     Root,
+    /// A name that failed alone before.
+    Suspect,
     /// A half of a request that failed.
     Half(usize, usize),
     /// One name of a half that failed, like the other half of the pair.
@@ -84,8 +86,8 @@ impl<E: Clone> Search<E> {
     ) -> (Self, Vec<Request>) {
         let (alone, together): (Vec<_>, Vec<_>) =
             names.into_iter().partition(|name| suspects.contains(name));
-        let alone = alone.into_iter().map(|name| vec![name]);
-        let requests = together.chunks(most).map(<[_]>::to_vec).chain(alone);
+        let together = together.chunks(most).map(<[_]>::to_vec).map(Request::root);
+        let alone = alone.into_iter().map(Request::suspect);
         let search = Self {
             pairs: BTreeMap::new(),
             next_pair: 0,
@@ -93,7 +95,7 @@ impl<E: Clone> Search<E> {
             answers: 0,
             failed_alone: Vec::new(),
         };
-        (search, requests.map(Request::root).collect())
+        (search, together.chain(alone).collect())
     }
 
     /// Takes the answer to a request in. A name that is not in an answer does
@@ -146,7 +148,7 @@ impl<E: Clone> Search<E> {
     fn settle<A>(&mut self, place: Place, outcome: Half<E>, step: &mut Step<A, E>) {
         match (place, outcome) {
             (Place::Root, Half::Failed(open, _)) => self.halve(open, step),
-            (Place::Root, _) => {}
+            (Place::Root | Place::Suspect, _) => {}
             (Place::Half(id, side), half) => {
                 if let Some(pair) = self.pairs.get_mut(&id) {
                     pair.halves[side] = half;
@@ -234,6 +236,18 @@ impl Request {
         let place = Place::Root;
         Self { names, place }
     }
+
+    fn suspect(name: String) -> Self {
+        Self {
+            names: vec![name],
+            place: Place::Suspect,
+        }
+    }
+
+    /// Whether it is a name that failed alone before.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.place == Place::Suspect
+    }
 }
 
 impl<E> Half<E> {
@@ -287,3 +301,6 @@ fn halves(mut names: Vec<String>) -> [Vec<String>; 2] {
     let second = names.split_off(names.len() / 2);
     [names, second]
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,3 +69,6 @@ fn set_apart(batch: Vec<MemberId>, failure: &Failure) -> (Vec<MemberId>, Vec<Vec
 fn is_of_a_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-'
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,15 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     words
 }
 
+/// What an error is due to in the end.
+pub(super) fn root(error: &(dyn Error + 'static)) -> String {
+    let mut root = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    root.to_string()
+}
+
 /// AWS's message on one line of bounded length.
 pub(super) fn message(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");

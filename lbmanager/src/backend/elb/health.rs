@@ -17,6 +17,10 @@ const CALL: Call = super::read(
 
 /// Without a list of instances: AWS then tells of all, draining ones too, and
 /// none that it does not know fails the call.
+///
+/// Whoever is registered and left out here (moto does that to instances that
+/// EC2 does not have) is not absent, but of unknown health. The caller knows
+/// who is registered; here nobody does.
 pub(super) async fn health(api: &Api, id: &BalancerId) -> Result<Health, BackendError> {
     let request = api.client.describe_instance_health();
     let request = request.load_balancer_name(id.name());

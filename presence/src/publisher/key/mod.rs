@@ -1,14 +1,17 @@
 //! One key: what is known of it, and what is to be done about it.
 
+mod sight;
+
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::time::Instant;
 
+use self::sight::{Holder, Seen, Trust};
 use super::{Content, Standing, WantedKey};
 use crate::model::{LeaseId, Revision};
 use crate::process::backoff::Backoff;
-use crate::store::{Condition, Entry, StoreError};
+use crate::store::{Condition, StoreError};
 
 /// The leases that this process has had.
 #[derive(Debug, Default)]
@@ -44,33 +47,23 @@ enum Claim {
     Withdrawn,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Seen {
-    at: Revision,
-    holder: Option<Holder>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Holder {
-    lease: Option<LeaseId>,
-    written: Revision,
-}
-
 #[derive(Debug)]
 pub(super) struct Key {
     /// `None`: it is to go.
     wanted: Option<WantedKey>,
     claim: Claim,
-    /// `None`: not known.
+    /// The last that is known of it, exactly as it was then. `None`: nothing
+    /// that counts.
     seen: Option<Seen>,
+    trust: Trust,
     /// Who had it before we tried to take it over.
     predecessor: Option<LeaseId>,
     /// A write was sent since we claimed it.
     taking: bool,
     /// The lease of the last write that was sent, carried out or not.
     tried: Option<LeaseId>,
-    /// It vanished while it was on this lease, of which is not known whether
-    /// it lived.
+    /// It was deleted while it was on this lease, of which is not known
+    /// whether it lived.
     question: Option<LeaseId>,
     /// The lease that it was last seen on, of ours.
     held_on: Option<LeaseId>,
@@ -91,6 +84,7 @@ impl Key {
             wanted: Some(wanted),
             claim: Claim::New,
             seen: None,
+            trust: Trust::Doubtful,
             predecessor: None,
             taking: false,
             tried: None,
@@ -135,69 +129,9 @@ impl Key {
         self.wanted = None;
     }
 
-    /// What is there as of that revision, from any source; older news than
-    /// known is no news.
-    pub fn observe(&mut self, entry: Option<&Entry>, at: Revision, leases: &Leases) {
-        if self.seen.is_some_and(|seen| at <= seen.at) {
-            return;
-        }
-        let holder = entry.map(|entry| Holder {
-            lease: entry.lease,
-            written: entry.mod_revision,
-        });
-        self.seen = Some(Seen { at, holder });
-        match (entry, holder) {
-            (Some(entry), Some(holder)) if leases.owns(holder) => self.is_ours(entry, holder),
-            (_, Some(holder)) => self.is_theirs(holder),
-            (_, None) if self.claim == Claim::Mine && self.held_on == leases.current => {
-                self.question = self.held_on;
-            }
-            (_, None) => {}
-        }
-    }
-
-    fn is_ours(&mut self, entry: &Entry, holder: Holder) {
-        self.claim = Claim::Mine;
-        self.question = None;
-        self.held_on = holder.lease;
-        self.first.get_or_insert(holder.written);
-        let options = serde_json::from_slice::<Map<String, Value>>(&entry.value);
-        self.drain = options.ok().and_then(|mut options| options.remove("drain"));
-    }
-
-    fn is_theirs(&mut self, holder: Holder) {
-        match self.claim {
-            Claim::Mine => self.claim = Claim::Theirs,
-            Claim::New if !self.taking => self.predecessor = holder.lease,
-            // Whoever came after our attempt was started after us.
-            Claim::New if self.predecessor != holder.lease => self.claim = Claim::Theirs,
-            Claim::New | Claim::Theirs | Claim::Withdrawn => {}
-        }
-    }
-
-    /// Whatever was known of it holds no longer.
-    pub fn forget_seen(&mut self) {
-        self.seen = None;
-    }
-
-    /// The store's history is another one: revisions of the old one mean
-    /// nothing in it.
-    pub fn forget_history(&mut self) {
-        self.seen = None;
-        self.first = None;
-        // What is missing in it has not been deleted by anybody.
-        self.held_on = None;
-        self.question = None;
-    }
-
-    /// Whether what is known comes from a later moment than this.
-    pub fn seen_after(&self, at: Revision) -> bool {
-        self.seen.is_some_and(|seen| seen.at > at)
-    }
-
     pub fn lease_ended(&mut self, lease: LeaseId) {
         if self.held_on == Some(lease) && self.claim == Claim::Mine {
-            self.seen = None;
+            self.forget_seen();
         }
         self.question = self.question.filter(|asked| *asked != lease);
     }
@@ -214,8 +148,10 @@ impl Key {
         if self.wanted.is_none() {
             return Some(self.need_to_leave());
         }
-        let Some(seen) = self.seen else {
-            return Some(Need::Read);
+        let seen = match (self.seen, self.trust) {
+            (Some(seen), Trust::Sure) => seen,
+            (Some(_), Trust::Awaiting { .. }) => return None,
+            _ => return Some(Need::Read),
         };
         if let Some(lease) = self.question
             && leases.current == Some(lease)
@@ -237,8 +173,8 @@ impl Key {
     fn need_to_leave(&self) -> Need {
         let gone = self.seen.is_some_and(|seen| seen.holder.is_none());
         let may_be_ours = match self.claim {
-            Claim::New | Claim::Mine => !gone,
-            Claim::Theirs => self.seen.is_none(),
+            Claim::New | Claim::Mine => !(self.trust == Trust::Sure && gone),
+            Claim::Theirs => self.trust != Trust::Sure,
             Claim::Withdrawn => false,
         };
         match self.tried {
@@ -270,7 +206,7 @@ impl Key {
     pub fn trying(&mut self, lease: LeaseId) {
         self.taking = true;
         self.tried = Some(lease);
-        self.seen = None;
+        self.doubt();
     }
 
     pub fn written(&mut self, at: Revision, lease: LeaseId) {
@@ -278,10 +214,7 @@ impl Key {
             lease: Some(lease),
             written: at,
         };
-        self.seen = Some(Seen {
-            at,
-            holder: Some(holder),
-        });
+        self.know(at, Some(holder));
         self.claim = Claim::Mine;
         self.question = None;
         self.held_on = Some(lease);
@@ -335,11 +268,5 @@ impl Key {
             }
             _ => Standing::Pending { trouble },
         }
-    }
-}
-
-impl Leases {
-    fn owns(&self, holder: Holder) -> bool {
-        holder.lease.is_some_and(|lease| self.had.contains(&lease))
     }
 }

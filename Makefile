@@ -1,0 +1,80 @@
+# Each target is one command that can be given at any time and again. `make`
+# alone lists them.
+#
+# CARGO_TARGET_DIR is honoured. What is not cargo's own goes below target/ of
+# this directory: target/venv, target/bench, target/images.
+
+SHELL := /bin/sh
+.SHELLFLAGS := -euc
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+# Daemons are in sbin, which is not in everybody's PATH.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+VENV := target/venv
+release = $(or $(CARGO_TARGET_DIR),target)/release
+export MOTO_SERVER ?= $(CURDIR)/$(VENV)/bin/moto_server
+
+# How many tests of one program run side by side.
+TEST_THREADS ?= $(shell nproc)
+# How long `make soak` goes on.
+ROUNDS ?= 10
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Show it at work on this machine, AWS simulated; KEEP=1 leaves it up
+	.ci/tools build etcd
+	$(CARGO) build --locked --release -p lbmanager
+	$(CARGO) run --locked --release -p testbed --bin demo
+
+.PHONY: test
+test: test-tools ## Everything that must hold; installs what it lacks
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+	$(CARGO) check --locked -p lbmanager --no-default-features
+	RUST_TEST_THREADS=$(TEST_THREADS) \
+	    $(CARGO) test --locked --workspace --all-features --no-fail-fast
+
+.PHONY: check
+check: ## The quick part of it: format, lints, unit tests
+	.ci/tools build
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+	$(CARGO) test --locked --workspace --exclude testbed --all-features --lib
+
+.PHONY: soak
+soak: test-tools ## All tests and the long ones, ROUNDS=n times as long (10)
+	PROPTEST_CASES=$$(($(ROUNDS) * 256)) SOAK_ROUNDS=$(ROUNDS) RUST_TEST_THREADS=$(TEST_THREADS) \
+	    $(CARGO) test --locked --workspace --all-features --no-fail-fast -- --include-ignored
+
+.PHONY: bench
+bench: ## Measure; results are in target/bench
+	.ci/tools build etcd
+	$(CARGO) build --locked --release -p lbmanager
+	$(CARGO) run --locked --release -p testbed --bin bench
+
+.PHONY: images
+images: ## Build the Docker image, and keep it as a file in target/images
+	.ci/tools build docker
+	$(CARGO) build --locked --release -p lbmanager
+	docker/with-daemon docker/build lbmanager "$(release)/lbmanager" target/images
+
+.PHONY: test-tools
+test-tools: $(VENV)/complete ## Install what the tests need beyond Rust, git and make
+	.ci/tools build etcd docker systemd
+
+$(VENV)/complete: testbed/requirements.txt
+	.ci/tools python
+	python3 -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	$(CARGO) clean
+	rm -rf $(VENV) target/bench target/images

@@ -1,0 +1,154 @@
+use serde_json::json;
+use testbed::aws::Aws;
+use testbed::wait;
+
+use crate::real::{A, B, C, REGION, Rig, SOON, key, set, status_key};
+
+const DESCRIBE: &str = "DescribeLoadBalancers";
+const HEALTH: &str = "DescribeInstanceHealth";
+
+fn instance(number: usize) -> String {
+    format!("i-1000{number:04x}")
+}
+
+#[tokio::test]
+async fn a_burst_of_changes_is_one_describe_one_register_and_one_deregister() {
+    let rig = Rig::serving("web", &[A, B, C]).await;
+    rig.aws.clear_calls();
+    let burst = (0..100).map(|number| (key("web", &instance(number)), ""));
+    rig.etcd.put_many(burst).await.unwrap();
+    let all = |aws: &Aws| aws.in_service(REGION, "web").len() == 103;
+    rig.aws.wait_until("all", all, SOON).await.unwrap();
+    let calls = rig.aws.calls();
+    assert_eq!(calls.clone().writes().len(), 1, "{calls:#?}");
+    assert!(calls.of(DESCRIBE).len() <= 1);
+
+    rig.until_status("web", "all serve", |status| {
+        crate::real::serving(status).len() == 103
+    })
+    .await;
+    rig.aws.clear_calls();
+    let mut swap = String::new();
+    for number in 0..50 {
+        swap += &format!("del {}\n", key("web", &instance(number)));
+        swap += &format!("put {} \"\"\n", key("web", &instance(number + 1000)));
+    }
+    let swap = format!("mod(\"{}\") > \"0\"\n\n{swap}\n\n\n", key("web", A));
+    rig.etcd.txn(&swap).await.unwrap();
+    let swapped = |aws: &Aws| {
+        let registered = aws.registered(REGION, "web");
+        registered.len() == 103 && registered.contains(&instance(1049))
+    };
+    rig.aws.wait_until("the swap", swapped, SOON).await.unwrap();
+    let calls = rig.aws.calls();
+    assert_eq!(calls.clone().writes().len(), 2, "{calls:#?}");
+    assert!(calls.of(DESCRIBE).len() <= 1);
+    rig.assert_kept("web", &[A, B, C]);
+}
+
+#[tokio::test]
+async fn a_resync_of_what_is_in_sync_asks_once_and_writes_nothing() {
+    let mut rig = Rig::idle().await;
+    rig.set(|launch| launch.arg("--resync=1s"));
+    rig.run().await;
+    rig.aws.create(REGION, "web");
+    rig.put("web", &[A, B]).await;
+    rig.until_serving("web", &[A, B]).await;
+    rig.aws.clear_calls();
+    let revision = rig.etcd.revision().await.unwrap();
+    let resyncs = |aws: &Aws| aws.calls().of(DESCRIBE).len() >= 4;
+    rig.aws
+        .wait_until("four resyncs", resyncs, SOON)
+        .await
+        .unwrap();
+    let calls = rig.aws.calls();
+    assert!(calls.clone().writes().is_empty(), "{calls:#?}");
+    assert!(calls.of(HEALTH).is_empty(), "health is of no interest");
+    let now = rig.etcd.revision().await.unwrap();
+    assert_eq!(now, revision, "a status that says the same is not written");
+    assert_eq!(rig.lb("web").registered(), set(&[A, B]));
+}
+
+/// A thousand load balancers with one member each, as a manager left them.
+async fn thousand() -> Rig {
+    let mut rig = Rig::serving("lb0", &[A]).await;
+    rig.stop().await;
+    let names = || (1..1000).map(|number| format!("lb{number}"));
+    for name in names() {
+        rig.aws.create(REGION, &name).instances([A]);
+    }
+    let mut record = rig.status("lb0").await;
+    rig.etcd
+        .put_many(names().map(|name| (key(&name, A), "")))
+        .await
+        .unwrap();
+    let listing = rig.etcd.revision().await.unwrap();
+    record["revision"] = json!(listing);
+    let record = record.to_string();
+    rig.etcd
+        .put_many(names().map(|name| (status_key(&name), record.clone())))
+        .await
+        .unwrap();
+    rig.aws.clear_calls();
+    rig
+}
+
+/// With how many calls a thousand were asked for, each time.
+fn asked(aws: &Aws) -> Vec<usize> {
+    let (mut times, mut calls, mut names) = (Vec::new(), 0, 0);
+    for call in aws.calls().of(DESCRIBE) {
+        calls += 1;
+        names += call.load_balancers.len();
+        if names >= 1000 {
+            times.push(calls);
+            (calls, names) = (0, names - 1000);
+        }
+    }
+    times
+}
+
+#[tokio::test]
+async fn a_thousand_in_sync_cost_three_calls() {
+    let mut rig = thousand().await;
+    let port = testbed::ports::free().unwrap();
+    rig.set(|launch| {
+        launch
+            .arg("--resync=5s")
+            .arg(format!("--listen=127.0.0.1:{port}"))
+    });
+    rig.run().await;
+    let url = format!("http://127.0.0.1:{port}/metrics");
+    wait::until("all in sync", SOON, || async {
+        let metrics = testbed::http::get(&url)
+            .await
+            .map_err(|error| error.to_string())?;
+        if metrics
+            .body
+            .contains("lbmanager_balancers{state=\"in_sync\"} 1000\n")
+        {
+            return Ok(());
+        }
+        Err(metrics.body)
+    })
+    .await
+    .unwrap();
+    let calls = rig.aws.calls();
+    assert!(
+        calls.clone().of(HEALTH).is_empty(),
+        "their health is on record"
+    );
+    assert!(calls.clone().writes().is_empty(), "{:#?}", calls.writes());
+    // Those that come late on a busy machine are asked for after the others.
+    assert!(calls.len() <= 10, "{} calls at the start", calls.len());
+
+    rig.aws.clear_calls();
+    rig.aws
+        .wait_until("three resyncs", |aws| asked(aws).len() >= 3, SOON)
+        .await
+        .unwrap();
+    let asked = asked(&rig.aws);
+    assert_eq!(asked.iter().min(), Some(&3), "{asked:?}");
+    assert!(asked.iter().all(|calls| *calls <= 6), "{asked:?}");
+    let calls = rig.aws.calls();
+    assert_eq!(calls.clone().of(DESCRIBE).len(), calls.len(), "{calls:#?}");
+}

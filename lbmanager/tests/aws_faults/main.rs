@@ -1,0 +1,12 @@
+//! What AWS may do to a manager, and how little the manager asks of AWS.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/real.rs"]
+mod real;
+
+mod contact;
+mod counts;
+mod errors;
+mod health;
+mod single;
+mod slow;

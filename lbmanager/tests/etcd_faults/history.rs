@@ -1,0 +1,123 @@
+use testbed::etcd::Etcd;
+use testbed::proxy::{Mode, Proxy};
+
+use crate::real::{A, B, C, D, E, REGION, RELEASE_ALL, Rig, key, release, set, withheld};
+
+const REPLACED: &str = "the history of etcd was replaced";
+
+#[tokio::test]
+async fn what_vanished_in_compacted_history_leaves_with_care() {
+    let etcd = Etcd::start().await.unwrap();
+    let proxy = Proxy::start(&etcd.endpoint()).await.unwrap();
+    let mut rig = Rig::on(etcd, &proxy.url()).await;
+    rig.run().await;
+    rig.aws.create(REGION, "web");
+    rig.put("web", &[A, B, C, D]).await;
+    rig.until_serving("web", &[A, B, C, D]).await;
+
+    proxy.set(Mode::Refuse).await.unwrap();
+    for member in [B, C, D] {
+        rig.del("web", member).await;
+    }
+    rig.put("web", &[E]).await;
+    rig.etcd.compact_now().await.unwrap();
+    proxy.set(Mode::Forward).await.unwrap();
+
+    rig.until_log("etcd compacted the history").await;
+    let status = rig
+        .until_status("web", "one of three is held", |status| {
+            withheld(status).len() == 1 && !status["members"][E].is_null()
+        })
+        .await;
+    let held = withheld(&status).into_iter().next().unwrap();
+    let why = status["withheld"][&held]["why"].as_str().unwrap();
+    assert!(why.contains("no more may"), "{why}");
+    rig.until_registered("web", &[A, E, &held]).await;
+
+    rig.etcd.put(&release("web"), "").await.unwrap();
+    rig.until_registered("web", &[A, E]).await;
+    rig.until_gone(&release("web")).await;
+    rig.assert_kept("web", &[A, E]);
+}
+
+#[tokio::test]
+async fn a_restored_snapshot_takes_nobody_out_until_it_is_released() {
+    let mut rig = Rig::serving("web", &[A]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let snapshot = directory.path().join("snapshot");
+    rig.etcd.snapshot(&snapshot).await.unwrap();
+    rig.put("web", &[B]).await;
+    rig.until_serving("web", &[A, B]).await;
+
+    rig.etcd.restore(&snapshot).await.unwrap();
+    rig.until_log(REPLACED).await;
+    rig.put("web", &[C]).await;
+    rig.until_registered("web", &[A, B, C]).await;
+    // Deleting on purpose does not help, either: whose purpose was it?
+    rig.del("web", C).await;
+    let held = |status: &serde_json::Value| withheld(status) == set(&[B, C]);
+    rig.until_status("web", "B and C held", held).await;
+
+    rig.kill().await;
+    rig.aws.clear_calls();
+    rig.run().await;
+    rig.until_called("DescribeInstanceHealth").await;
+    rig.until_status("web", "B and C held", held).await;
+    assert_eq!(rig.lb("web").registered(), set(&[A, B, C]));
+
+    rig.etcd.put(RELEASE_ALL, "").await.unwrap();
+    rig.until_registered("web", &[A]).await;
+    rig.until_gone(RELEASE_ALL).await;
+    rig.assert_kept("web", &[A]);
+}
+
+#[tokio::test]
+async fn an_etcd_that_starts_empty_takes_nobody_out() {
+    let mut rig = Rig::serving("web", &[A, B]).await;
+    rig.aws.clear_calls();
+    rig.etcd.wipe().await.unwrap();
+    rig.until_log(REPLACED).await;
+    let status = rig
+        .until_status("web", "both are held", |status| {
+            withheld(status) == set(&[A, B])
+        })
+        .await;
+    let why = status["withheld"][A]["why"].as_str().unwrap();
+    assert!(why.contains("lbmanager release --all"), "{why}");
+    assert!(rig.aws.calls().writes().is_empty());
+
+    // The tree is written anew; what is not in it then, leaves when told.
+    rig.put("web", &[A]).await;
+    rig.etcd.put(RELEASE_ALL, "").await.unwrap();
+    rig.until_registered("web", &[A]).await;
+    rig.assert_kept("web", &[A]);
+}
+
+#[tokio::test]
+async fn an_etcd_that_was_emptied_while_the_manager_was_away_takes_nobody_out() {
+    let mut rig = Rig::serving("web", &[A, B]).await;
+    rig.stop().await;
+    rig.etcd.wipe().await.unwrap();
+    // Many revisions later than the last that the manager has seen.
+    for number in 0..20 {
+        rig.etcd.put("/other", &number.to_string()).await.unwrap();
+    }
+    rig.put("web", &[A]).await;
+    rig.run().await;
+    rig.until_log(REPLACED).await;
+    rig.until_status("web", "B is held", |status| withheld(status) == set(&[B]))
+        .await;
+    rig.assert_kept("web", &[A, B]);
+}
+
+#[tokio::test]
+async fn what_was_deleted_while_the_manager_was_away_leaves_at_once() {
+    let mut rig = Rig::serving("web", &[A, B, C, D]).await;
+    rig.stop().await;
+    for member in [B, C, D] {
+        assert!(rig.etcd.del(&key("web", member)).await.unwrap());
+    }
+    rig.run().await;
+    rig.until_registered("web", &[A]).await;
+    rig.assert_kept("web", &[A]);
+}

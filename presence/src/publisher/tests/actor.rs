@@ -1,0 +1,143 @@
+//! A publisher under test, and what it must never do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::FutureExt;
+use serde_json::Value;
+use tokio::sync::watch as latest;
+use tokio::time::Instant;
+
+use super::{KEYS, TTL, content, options};
+use crate::model::LeaseId;
+use crate::publisher::driver::{Driver, next};
+use crate::publisher::state::Step;
+use crate::publisher::{Report, Standing, Wanted, WantedKey};
+use crate::store::memory::MemoryStore;
+use crate::store::{Entry, Store};
+
+pub(super) struct Publisher {
+    pub(super) driver: Driver<MemoryStore>,
+    pub(super) wanted: Wanted,
+    pub(super) leases: BTreeSet<LeaseId>,
+    /// Deleted by an operator while it was known to be ours, on this lease.
+    pub(super) forbidden: BTreeMap<String, LeaseId>,
+    /// To be taken from whoever has it: not known to have been ours yet.
+    pub(super) taking: BTreeSet<String>,
+    pub(super) history_is_whole: bool,
+}
+
+impl Publisher {
+    pub(super) fn new(store: &MemoryStore) -> Self {
+        let (report, _) = latest::channel(Report::default());
+        Self {
+            driver: Driver::new(store.clone(), TTL, report),
+            wanted: Wanted::default(),
+            leases: BTreeSet::new(),
+            forbidden: BTreeMap::new(),
+            taking: BTreeSet::new(),
+            history_is_whole: true,
+        }
+    }
+
+    pub(super) fn standing(&self, key: &str) -> Option<Standing> {
+        self.driver.state.report().keys.remove(key)
+    }
+
+    /// What came before what is not known any more.
+    pub(super) fn lost_history(&mut self) {
+        self.forbidden.clear();
+        self.taking = self.wanted.keys.keys().cloned().collect();
+        self.history_is_whole = false;
+    }
+
+    /// What it did, if there was anything to do.
+    pub(super) async fn step(&mut self, store: &MemoryStore) -> Option<Step> {
+        let step = self.driver.state.next(Instant::now())?;
+        let key = step.key().map(str::to_owned);
+        let before = key.as_deref().and_then(|key| store.peek(key));
+        self.driver.carry_out(step.clone()).await;
+        self.leases.extend(self.driver.state.report().lease);
+        if let Some(key) = key {
+            let after = store.peek(&key);
+            self.check(store, &step, &key, before.as_ref(), after.as_ref())
+                .await;
+            if let Some(Standing::Published { .. }) = self.standing(&key) {
+                self.taking.remove(&key);
+            }
+        }
+        Some(step)
+    }
+
+    pub(super) async fn check(
+        &self,
+        store: &MemoryStore,
+        step: &Step,
+        key: &str,
+        before: Option<&Entry>,
+        after: Option<&Entry>,
+    ) {
+        if before == after {
+            return;
+        }
+        match (step, before, after) {
+            (Step::Delete(..), Some(before), None) => {
+                let its = before
+                    .lease
+                    .is_some_and(|lease| self.leases.contains(&lease));
+                assert!(its, "deleted what is not its own: {key} {before:?}");
+            }
+            (Step::Put(..), before, Some(after)) => {
+                let holder = before.and_then(|before| before.lease);
+                let others =
+                    before.is_some() && holder.is_none_or(|its| !self.leases.contains(&its));
+                let allowed = !others || self.taking.contains(key);
+                assert!(allowed, "took {key} from another that came later");
+                if let Some(lease) = self.forbidden.get(key) {
+                    let alive = store.lease_exists(*lease).await;
+                    assert!(
+                        alive == Ok(false),
+                        "wrote {key} against the operator's word"
+                    );
+                }
+                let since = options(after).get("since").and_then(Value::as_i64);
+                let ranked = since.is_none_or(|since| since < after.mod_revision.0);
+                assert!(ranked || !self.history_is_whole, "{since:?} in {after:?}");
+            }
+            _ => panic!("{step:?} made {after:?} of {before:?}"),
+        }
+    }
+
+    pub(super) fn deliver(&mut self) -> bool {
+        match next(&mut self.driver.watches).now_or_never() {
+            Some(told) => self.driver.told(told),
+            None => return false,
+        }
+        true
+    }
+
+    pub(super) fn want(&mut self, keys: u8, value: u8) {
+        for (bit, key) in KEYS.iter().enumerate() {
+            if keys & (1 << bit) == 0 {
+                self.wanted.keys.remove(*key);
+                self.forbidden.remove(*key);
+                self.taking.remove(*key);
+            } else {
+                if !self.wanted.keys.contains_key(*key) {
+                    self.taking.insert((*key).to_owned());
+                }
+                let wanted = self.wanted.keys.entry((*key).to_owned());
+                wanted.or_insert_with(|| WantedKey::new(content(0))).content = content(value);
+            }
+        }
+        self.driver.state.want(&self.wanted);
+    }
+
+    pub(super) fn tell(&mut self, key: &str) {
+        if let Some(wanted) = self.wanted.keys.get_mut(key) {
+            wanted.told += 1;
+            self.taking.insert(key.to_owned());
+            self.forbidden.remove(key);
+        }
+        self.driver.state.want(&self.wanted);
+    }
+}

@@ -1,0 +1,251 @@
+//! Everything that can happen, and how it must end.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::time::advance;
+
+use super::KEYS;
+use super::actor::Publisher;
+use crate::model::{LeaseId, Revision};
+use crate::publisher::Standing;
+use crate::publisher::state::Step;
+use crate::store::memory::{MemoryStore, Snapshot};
+use crate::store::{Store, Transaction};
+
+/// More than settling ever takes; less than a quarrel without end.
+const PATIENCE: usize = 600;
+
+/// Seconds in which nothing but renewals happens; longer than any wait.
+const QUIET: usize = 24;
+
+/// Seconds.
+const SILENCE: u8 = 19;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Happening {
+    Step(usize),
+    Deliver(usize),
+    /// What is wanted: bits for the keys, and the value.
+    Want(usize, u8, u8),
+    Tell(usize, usize),
+    Restart(usize),
+    Expire(usize),
+    OperatorDeletes(usize),
+    OperatorWrites(usize),
+    OperatorEdits(usize),
+    AnswerIsLost,
+    CallFails,
+    WatchesBreak,
+    SnapshotIsTaken,
+    SnapshotIsRestored,
+    Compact,
+    TimePasses(u8),
+}
+
+pub(super) fn happening() -> impl Strategy<Value = Happening> {
+    use Happening::*;
+    let (who, key) = (0..2_usize, 0..KEYS.len());
+    prop_oneof![
+        12 => who.clone().prop_map(Step),
+        8 => who.clone().prop_map(Deliver),
+        3 => (who.clone(), 0..4_u8, 0..3_u8).prop_map(|(who, keys, value)| Want(who, keys, value)),
+        1 => (who.clone(), key.clone()).prop_map(|(who, key)| Tell(who, key)),
+        1 => who.clone().prop_map(Restart),
+        1 => who.prop_map(Expire),
+        2 => key.clone().prop_map(OperatorDeletes),
+        1 => key.clone().prop_map(OperatorWrites),
+        1 => key.prop_map(OperatorEdits),
+        1 => Just(AnswerIsLost),
+        1 => Just(CallFails),
+        1 => Just(WatchesBreak),
+        1 => Just(SnapshotIsTaken),
+        1 => Just(SnapshotIsRestored),
+        1 => Just(Compact),
+        2 => (0..20_u8).prop_map(TimePasses),
+    ]
+}
+
+pub(super) struct World {
+    pub(super) store: MemoryStore,
+    pub(super) publishers: [Publisher; 2],
+    pub(super) compacted: Revision,
+    snapshot: Snapshot,
+    silence: u8,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let store = MemoryStore::new();
+        let publishers = [Publisher::new(&store), Publisher::new(&store)];
+        Self {
+            snapshot: store.snapshot(),
+            store,
+            publishers,
+            compacted: Revision(0),
+            silence: 0,
+        }
+    }
+
+    pub(super) async fn happen(&mut self, happening: Happening) {
+        use Happening::*;
+        let store = self.store.clone();
+        match happening {
+            Step(who) => drop(self.publishers[who].step(&store).await),
+            Deliver(who) => drop(self.publishers[who].deliver()),
+            Want(who, keys, value) => self.publishers[who].want(keys, value),
+            Tell(who, key) => self.publishers[who].tell(KEYS[key]),
+            Restart(who) => self.restart(who),
+            Expire(who) => {
+                if let Some(lease) = self.publishers[who].driver.state.report().lease {
+                    store.expire(lease);
+                }
+            }
+            OperatorDeletes(key) => self.operator_deletes(KEYS[key]).await,
+            OperatorWrites(key) => self.operator(Transaction::put(KEYS[key], "mine")).await,
+            OperatorEdits(key) => self.operator_edits(KEYS[key]).await,
+            AnswerIsLost => store.lose_next_answers(1),
+            CallFails => store.fail_next(1),
+            WatchesBreak => store.break_watches(),
+            SnapshotIsTaken => self.snapshot = store.snapshot(),
+            SnapshotIsRestored => {
+                store.restore(&self.snapshot);
+                for publisher in &mut self.publishers {
+                    publisher.lost_history();
+                }
+            }
+            Compact => {
+                self.compacted = store.revision();
+                store.compact(self.compacted);
+                // Who had not heard of a deletion yet may never do.
+                for publisher in &mut self.publishers {
+                    publisher.forbidden.clear();
+                }
+            }
+            TimePasses(seconds) => self.time_passes(seconds).await,
+        }
+    }
+
+    /// No watch that is not broken is silent for so long.
+    async fn time_passes(&mut self, seconds: u8) {
+        self.silence += seconds;
+        if self.silence > SILENCE {
+            for publisher in &mut self.publishers {
+                while publisher.deliver() {}
+            }
+            self.silence = seconds;
+        }
+        advance(Duration::from_secs(seconds.into())).await;
+    }
+
+    async fn operator(&self, transaction: Transaction) {
+        self.store.lose_next_answers(0);
+        self.store.fail_next(0);
+        self.store.commit(transaction).await.unwrap();
+    }
+
+    pub(super) async fn operator_edits(&self, key: &str) {
+        if let Some(entry) = self.store.peek(key) {
+            let edit = Transaction::default().and_put(key, r#"{"drain":true}"#, entry.lease);
+            self.operator(edit).await;
+        }
+    }
+
+    pub(super) async fn operator_deletes(&mut self, key: &str) {
+        let Some(entry) = self.store.peek(key) else {
+            return;
+        };
+        for publisher in &mut self.publishers {
+            if let Some(Standing::Published { at, lease, .. }) = publisher.standing(key)
+                && (at, Some(lease)) == (entry.mod_revision, entry.lease)
+                && at >= self.compacted
+                && publisher.history_is_whole
+            {
+                publisher.forbidden.insert(key.to_owned(), lease);
+            }
+        }
+        self.operator(Transaction::delete(key)).await;
+    }
+
+    pub(super) fn restart(&mut self, who: usize) {
+        let wanted = std::mem::take(&mut self.publishers[who].wanted);
+        self.publishers[who] = Publisher::new(&self.store);
+        self.publishers[who].driver.state.want(&wanted);
+        self.publishers[who].taking = wanted.keys.keys().cloned().collect();
+        self.publishers[who].wanted = wanted;
+    }
+
+    /// Until nobody has anything to do. Leases of those who are gone end.
+    pub(super) async fn settle(&mut self) {
+        self.store.lose_next_answers(0);
+        self.store.fail_next(0);
+        let mut quiet = 0;
+        for _ in 0..PATIENCE {
+            let mut moved = false;
+            for publisher in &mut self.publishers {
+                let step = publisher.step(&self.store).await;
+                let told = publisher.deliver();
+                moved |= step.is_some() || told;
+                if told || !matches!(step, None | Some(Step::Renew(_))) {
+                    quiet = 0;
+                }
+            }
+            if !moved {
+                advance(Duration::from_secs(1)).await;
+                quiet += 1;
+            }
+            if quiet > QUIET {
+                return;
+            }
+        }
+        panic!(
+            "still busy: {:?}",
+            self.publishers.each_ref().map(|p| p.driver.state.report())
+        );
+    }
+
+    pub(super) fn end_old_leases(&self) {
+        let current = |publisher: &Publisher| publisher.driver.state.report().lease;
+        let current: Vec<_> = self.publishers.iter().filter_map(current).collect();
+        for lease in (1..1_000).map(LeaseId) {
+            if !current.contains(&lease) {
+                self.store.expire(lease);
+            }
+        }
+    }
+
+    pub(super) fn check_settled(&self) {
+        for key in KEYS {
+            let entry = self.store.peek(key);
+            for publisher in &self.publishers {
+                let wanted = publisher.wanted.keys.contains_key(key);
+                let own = |lease: LeaseId| publisher.leases.contains(&lease);
+                let has = entry
+                    .as_ref()
+                    .and_then(|entry| entry.lease)
+                    .is_some_and(own);
+                match publisher.standing(key) {
+                    None => {
+                        // What a restore brought back ends with the lease.
+                        let allowed = !has || !publisher.history_is_whole;
+                        assert!(!wanted && allowed, "{key} is left behind");
+                    }
+                    Some(Standing::Published {
+                        at,
+                        lease,
+                        trouble: None,
+                    }) => {
+                        let entry = entry.as_ref().expect("published means there");
+                        assert_eq!((entry.mod_revision, entry.lease), (at, Some(lease)));
+                    }
+                    Some(Standing::StandingBy { holder }) => {
+                        let entry = entry.as_ref().expect("standing by somebody");
+                        assert!(entry.lease == holder && !has);
+                    }
+                    Some(Standing::Withdrawn { .. }) => assert!(!has),
+                    other => panic!("{key} is settled as {other:?}"),
+                }
+            }
+        }
+    }
+}
