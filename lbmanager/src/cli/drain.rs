@@ -32,7 +32,7 @@ pub struct DrainArgs {
 
     /// The member's key, with or without the prefix; or its load balancer
     #[arg(value_name = "TYPE/REGION/NAME/CLASS/MEMBER")]
-    key: String,
+    named: String,
 
     /// The member, where the load balancer alone was named
     #[arg(value_name = "MEMBER")]
@@ -84,9 +84,9 @@ impl Named {
 
 fn named(args: &DrainArgs) -> Result<Named, Failure> {
     let Some(member) = &args.member else {
-        return args.tree.member(&args.key).map(Named::Key);
+        return args.tree.member(&args.named).map(Named::Key);
     };
-    let balancer = args.tree.balancer(&args.key)?;
+    let balancer = args.tree.balancer(&args.named)?;
     let member = balancer.member(member).map_err(Failure::usage)?;
     Ok(Named::Member(balancer, member))
 }

@@ -94,19 +94,19 @@ fn nothing_there(id: &BalancerId, keys: &Keys) -> String {
 
 fn words(id: &BalancerId, keys: &Keys, revision: Revision) -> String {
     let members = keys.members.iter().map(|(key, _)| &key.member);
-    let mut words = format!(
-        "{id}: purged at revision {revision}, it is not managed any more\n  deleted keys of {} \
-         member(s): {}\n",
-        keys.members.len(),
-        words::list(members),
-    );
     let registered = keys.registered();
-    words.push_str(&match (keys.reports.is_empty(), registered.len()) {
-        (true, _) => "  no manager had looked at it: who is registered stays so\n".to_owned(),
-        (false, 0) => "  nobody was registered when a manager looked last\n".to_owned(),
-        (false, count) => {
-            format!("  {count} stay registered: {}\n", words::list(registered))
-        }
-    });
-    words
+    let stay = match (keys.reports.is_empty(), registered.len()) {
+        (true, _) => "no manager had looked at it: who is registered stays so".to_owned(),
+        (false, 0) => "nobody was registered when a manager looked last".to_owned(),
+        (false, count) => format!("{count} stay registered: {}", words::list(registered)),
+    };
+    words::text(&[
+        format!("{id}: purged at revision {revision}, it is not managed any more"),
+        format!(
+            "  deleted keys of {} member(s): {}",
+            keys.members.len(),
+            words::list(members)
+        ),
+        format!("  {stay}"),
+    ])
 }

@@ -12,7 +12,7 @@ use presence::process::exit::Failure;
 use presence::store::{Store, Transaction};
 
 use super::wait::WaitArgs;
-use super::{TreeArgs, edit, read, refused};
+use super::{TreeArgs, edit, read, refused, words};
 use crate::record::Record;
 
 pub(super) const EXAMPLE: &str = "Examples:
@@ -87,17 +87,14 @@ async fn reports<S: Store>(
 }
 
 fn words(name: &str, reports: &BTreeMap<Report, Record>) -> String {
-    let mut words = format!("{name}: released\n");
-    let mut any = false;
-    for (report, record) in reports {
-        let id = report.balancer();
-        for (member, withheld) in &record.withheld {
-            any = true;
-            words.push_str(&format!("  {id}: {member}: {}\n", withheld.reason));
-        }
+    let withheld = reports.iter().flat_map(|(report, record)| {
+        let of = record.withheld.iter();
+        of.map(|(member, why)| format!("  {}: {member}: {}", report.balancer(), why.reason))
+    });
+    let mut lines = vec![format!("{name}: released")];
+    lines.extend(withheld);
+    if lines.len() == 1 {
+        lines.push("  nothing was withheld when the managers looked last".to_owned());
     }
-    if !any {
-        words.push_str("  nothing was withheld when the managers looked last\n");
-    }
-    words
+    words::text(&lines)
 }

@@ -28,14 +28,14 @@ pub struct RmArgs {
 
     /// The member's key, with or without the prefix
     #[arg(value_name = "TYPE/REGION/NAME/CLASS/MEMBER")]
-    key: String,
+    named: String,
 
     #[command(flatten)]
     wait: WaitArgs,
 }
 
 pub(super) async fn run(args: RmArgs) -> Result<ExitCode, Failure> {
-    let member = args.tree.member(&args.key)?;
+    let member = args.tree.member(&args.named)?;
     let store = args.tree.one_shot().await?;
     let revision = delete(&store, &args.tree, &member).await?;
     cli::print(format!("{member}: deleted at revision {revision}\n").as_bytes())?;

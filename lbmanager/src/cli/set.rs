@@ -33,7 +33,7 @@ pub struct SetArgs {
 
     /// The member's key, with or without the prefix
     #[arg(value_name = "TYPE/REGION/NAME/CLASS/MEMBER")]
-    key: String,
+    named: String,
 
     /// All options of the member as a JSON object, such as '{"weight": 5}'
     #[arg(value_name = "OPTIONS")]
@@ -70,7 +70,7 @@ pub struct SetArgs {
 }
 
 pub(super) async fn run(args: SetArgs) -> Result<ExitCode, Failure> {
-    let member = args.tree.member(&args.key)?;
+    let member = args.tree.member(&args.named)?;
     let options = args.options(member.balancer.kind())?;
     let store = args.tree.one_shot().await?;
     let written = write(&store, &args, &member, &options).await?;
@@ -159,20 +159,21 @@ struct Written {
 
 impl Written {
     fn words(&self, member: &MemberKey) -> String {
-        let value = String::from_utf8_lossy(&self.value);
-        let mut words = format!("{member}: written at revision {}", self.revision);
-        if !value.is_empty() {
-            words.push_str(&format!(" with {value}"));
-        }
-        if self.leased {
-            words.push_str(", on the lease of whoever publishes it");
-        }
-        if self.moved > 0 {
-            let class = member.class;
-            words.push_str(&format!("; {} moved over to class {class}", self.moved));
-        }
-        words.push('\n');
-        words
+        let value = match self.value.as_slice() {
+            [] => String::new(),
+            value => format!(" with {}", String::from_utf8_lossy(value)),
+        };
+        let lease = if self.leased {
+            ", on the lease of whoever publishes it"
+        } else {
+            ""
+        };
+        let moved = match self.moved {
+            0 => String::new(),
+            moved => format!("; {moved} moved over to class {}", member.class),
+        };
+        let revision = self.revision;
+        format!("{member}: written at revision {revision}{value}{lease}{moved}\n")
     }
 }
 
@@ -197,7 +198,7 @@ async fn write<S: Store>(
         for (other, entry) in &others {
             transaction = move_over(args, transaction, &keys, member, other, entry);
         }
-        check_size(&transaction, member, others.len())?;
+        check_size(args, &transaction, member, &others)?;
         let Some(revision) = edit::commit(store, transaction).await? else {
             return Ok(None);
         };
@@ -313,21 +314,24 @@ fn moved_value(new: &MemberKey, entry: &Entry) -> Vec<u8> {
     }
 }
 
-fn check_size(transaction: &Transaction, member: &MemberKey, others: usize) -> Result<(), Failure> {
+fn check_size(
+    args: &SetArgs,
+    transaction: &Transaction,
+    member: &MemberKey,
+    others: &[(&MemberKey, &Entry)],
+) -> Result<(), Failure> {
     let size = transaction.then.len().max(transaction.when.len());
-    if size <= MOST_OPERATIONS {
+    let Some((other, _)) = others.first().filter(|_| size > MOST_OPERATIONS) else {
         return Ok(());
-    }
-    let (balancer, class) = (&member.balancer, member.class);
-    let other = match class {
-        Class::Single => Class::Multiple,
-        Class::Multiple => Class::Single,
     };
     Err(refused(format!(
-        "{others} members are too many to move over at once: that takes {size} operations, and etcd \
+        "{count} members are too many to move over at once: that takes {size} operations, and etcd \
          takes {MOST_OPERATIONS} in one transaction; nothing was written. Do it in two steps: put \
-         each member into class {class} with etcdctl put, which changes nothing while class \
-         {other} has keys; then delete all of those at once: \
-         etcdctl del --prefix PREFIX/{balancer}/{other}/"
+         each member into class {new} with etcdctl put, which changes nothing while class {old} \
+         has keys; then delete all of those at once: etcdctl del --prefix {below}{old}/",
+        count = others.len(),
+        new = member.class,
+        old = other.class,
+        below = args.tree.prefix.below(&member.balancer),
     )))
 }

@@ -185,13 +185,11 @@ fn seen(record: &Record, member: &MemberKey, revision: Revision, state: State) -
     let withheld = record.withheld.get(&member.member);
     let withheld = withheld.map(|withheld| withheld.why.clone());
     let error = record.error.as_ref().map(|error| error.what.clone());
-    let mut words = format!(
+    let state = format!(
         "the manager {manager} says that it is {}",
         words::name(state)
     );
-    for more in [detail, withheld, error].into_iter().flatten() {
-        words.push_str("; ");
-        words.push_str(&more);
-    }
-    words
+    let more = [detail, withheld, error].into_iter().flatten();
+    let all: Vec<String> = std::iter::once(state).chain(more).collect();
+    all.join("; ")
 }

@@ -39,25 +39,29 @@ pub(super) fn list<T: Display>(names: impl IntoIterator<Item = T>) -> String {
     }
 }
 
-/// Rows with their columns below each other, each line behind `indent`. What
-/// is in the last column may be of any length.
-pub(super) fn columns<const N: usize>(indent: &str, rows: &[[String; N]]) -> String {
+/// Rows as lines with their columns below each other, behind `indent`. What is
+/// in the last column may be of any length.
+pub(super) fn columns<const N: usize>(indent: &str, rows: &[[String; N]]) -> Vec<String> {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.max().unwrap_or(0)
     };
-    let mut text = String::new();
-    for row in rows {
-        let cells: String = row
+    let line = |row: &[String; N]| {
+        let cells: Vec<String> = row
             .iter()
             .enumerate()
-            .map(|(column, cell)| format!("{cell:width$}  ", width = width(column)))
+            .map(|(column, cell)| format!("{cell:width$}", width = width(column)))
             .collect();
-        text.push_str(indent);
-        text.push_str(cells.trim_end());
-        text.push('\n');
-    }
-    text
+        format!("{indent}{}", cells.join("  "))
+            .trim_end()
+            .to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Lines as a text.
+pub(super) fn text(lines: &[String]) -> String {
+    lines.join("\n") + "\n"
 }
 
 /// What serde calls it, which is what the status says in JSON.
@@ -97,7 +101,7 @@ mod tests {
         let rows = [["a", "b", "long words"], ["ääää", "", "c"]].map(|row| row.map(str::to_owned));
         assert_eq!(
             columns("  ", &rows),
-            "  a     b  long words\n  ääää     c\n"
+            ["  a     b  long words", "  ääää     c"]
         );
     }
 }

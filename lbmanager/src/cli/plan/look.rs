@@ -31,9 +31,10 @@ impl<B: Backend> Look for B {
     }
 }
 
-/// Each load balancer with the backend to look through, if there is one.
+/// Each load balancer with the backend to look through. Those whose kind is
+/// not looked at are left out.
 pub(super) struct Looks {
-    pub of: BTreeMap<BalancerId, Option<Arc<dyn Look>>>,
+    pub of: BTreeMap<BalancerId, Arc<dyn Look>>,
 }
 
 struct Looking(BTreeMap<Kind, Arc<dyn Look>>);
@@ -65,21 +66,17 @@ impl Looks {
         let no_write = || Err("plan writes nothing".to_owned());
         backends::make(&needed, &mut Registry::default(), no_write, &mut looking);
         let look = |id: BalancerId| {
-            let look = looking.0.get(&id.kind()).cloned();
-            (id, look)
+            let look = looking.0.get(&id.kind())?.clone();
+            Some((id, look))
         };
         Self {
-            of: within.into_iter().map(look).collect(),
+            of: within.into_iter().filter_map(look).collect(),
         }
     }
 }
 
 /// The plan for one load balancer.
-pub(super) async fn plan(
-    id: &BalancerId,
-    look: Option<&Arc<dyn Look>>,
-    asked: gather::Question,
-) -> Planned {
+pub(super) async fn plan(id: &BalancerId, look: &dyn Look, asked: gather::Question) -> Planned {
     let mut planned = Planned {
         load_balancer: id.to_string(),
         class: asked.desired.class,
@@ -90,10 +87,6 @@ pub(super) async fn plan(
         planned.in_sync = true;
         return planned;
     }
-    let Some(look) = look else {
-        planned.error = Some(format!("no backend for {}", id.kind()));
-        return planned;
-    };
     let question = Question {
         id,
         desired: &asked.desired,

@@ -127,6 +127,13 @@ struct Staying {
 pub(super) async fn run(args: PlanArgs) -> Result<ExitCode, Failure> {
     let named = read::named(&args.tree, &args.balancers)?;
     let wanted = super::backends::wanted(&args.backends)?;
+    if let Some(left_out) = named.iter().find(|id| !wanted.contains(&id.kind())) {
+        return Err(Failure::usage(format!(
+            "{left_out} cannot be looked at: --backends, or what this lbmanager was built for, \
+             leaves {} out",
+            left_out.kind()
+        )));
+    }
     let store = args.tree.one_shot().await?;
     let known = gather::gather(&store, &args.tree).await?;
     let chosen = read::choose(named, &known.tree, known.records.keys())?;

@@ -3,37 +3,34 @@
 use jiff::Timestamp;
 
 use super::{Answer, Planned, Staying};
-use crate::cli::words::{columns, time};
+use crate::cli::words::{columns, text, time};
 
 pub(super) fn answer(answer: &Answer, now: Timestamp) -> String {
     if answer.load_balancers.is_empty() {
-        return "The tree has no load balancer.\n".to_owned();
+        return "No load balancer is managed by this tree.\n".to_owned();
     }
-    let mut text: String = answer
-        .load_balancers
-        .iter()
-        .map(|planned| balancer(planned, now))
-        .collect();
-    text.push_str(&summary(answer));
-    text
+    let all = answer.load_balancers.iter();
+    let mut lines: Vec<String> = all.flat_map(|planned| balancer(planned, now)).collect();
+    lines.push(summary(answer));
+    text(&lines)
 }
 
-fn balancer(planned: &Planned, now: Timestamp) -> String {
+fn balancer(planned: &Planned, now: Timestamp) -> Vec<String> {
     let class = planned.class.map(|class| format!(", class {class}"));
-    let mut text = format!(
-        "{}{}: {}\n",
+    let mut lines = vec![format!(
+        "{}{}: {}",
         planned.load_balancer,
         class.unwrap_or_default(),
         headline(planned),
-    );
-    for problem in &planned.problems {
-        text.push_str(&format!("  problem: {problem}\n"));
-    }
-    text.push_str(&columns("  ", &steps(planned, now)));
+    )];
+    let problems = planned.problems.iter();
+    lines.extend(problems.map(|problem| format!("  problem: {problem}")));
+    lines.extend(columns("  ", &steps(planned, now)));
     if planned.waiting {
-        text.push_str("  waiting: somebody has yet to get in service, or to be given up\n");
+        let words = "  waiting: somebody has yet to get in service, or to be given up";
+        lines.push(words.to_owned());
     }
-    text
+    lines
 }
 
 fn headline(planned: &Planned) -> String {
@@ -84,8 +81,8 @@ fn summary(answer: &Answer) -> String {
     let sum = |count: fn(&Planned) -> usize| all.iter().map(count).sum::<usize>();
     let in_sync = all.iter().filter(|planned| planned.in_sync).count();
     format!(
-        "{} load balancers at revision {}: {in_sync} in sync; {} members to be put in, {} to be \
-         taken out, {} withheld. Nothing was changed.\n",
+        "{} load balancer(s) at revision {}: {in_sync} in sync; {} member(s) to be put in, {} to be \
+         taken out, {} withheld. Nothing was changed.",
         all.len(),
         answer.revision,
         sum(|planned| planned.register.len()),

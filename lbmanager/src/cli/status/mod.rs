@@ -123,8 +123,7 @@ fn answer<'a>(whole: &'a Whole, chosen: &'a BTreeSet<BalancerId>, all: bool) -> 
         key,
         why: why.to_string(),
     });
-    let reports = whole.reports.iter();
-    let reports: Vec<_> = reports.map(|(report, record)| (report, record)).collect();
+    let reports: Vec<_> = whole.reports.iter().collect();
     let shown = |id| Shown::all(id, &whole.tree, &reports);
     Answer {
         load_balancers: chosen.iter().flat_map(shown).collect(),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Answer, Shown};
-use crate::cli::words::{columns, list, name, time};
+use crate::cli::words::{columns, list, name, text, time};
 use crate::record::{Action, ChangeRecord, MemberRecord, Record, Role, State};
 
 /// How many of the last changes are shown.
@@ -13,9 +13,10 @@ pub(super) fn answer(answer: &Answer<'_>, now: Timestamp) -> String {
     let shown = answer.load_balancers.iter();
     let mut blocks: Vec<String> = shown.map(|shown| balancer(shown, now)).collect();
     if !answer.ignored.is_empty() {
-        let ignored = answer.ignored.iter();
-        let lines: String = ignored.map(|key| format!("  {}\n", key.why)).collect();
-        blocks.push(format!("Keys that mean nothing, and are ignored:\n{lines}"));
+        let title = "Keys that mean nothing, and are ignored:".to_owned();
+        let ignored = answer.ignored.iter().map(|key| format!("  {}", key.why));
+        let lines: Vec<String> = std::iter::once(title).chain(ignored).collect();
+        blocks.push(text(&lines));
     }
     if blocks.is_empty() {
         return "The tree has no load balancer.\n".to_owned();
@@ -25,36 +26,33 @@ pub(super) fn answer(answer: &Answer<'_>, now: Timestamp) -> String {
 
 pub(super) fn balancer(shown: &Shown<'_>, now: Timestamp) -> String {
     let Some(record) = shown.status else {
-        return without_status(shown);
+        return text(&[without_status(shown)]);
     };
-    let mut text = format!("{}\n", headline(shown, record));
+    let mut lines = vec![headline(shown, record)];
     if let Some(revision) = shown.revision.filter(|newest| *newest > record.revision) {
-        text.push_str(&format!(
-            "  the manager is at revision {} yet; the tree is at {revision}\n",
+        lines.push(format!(
+            "  the manager is at revision {} yet; the tree is at {revision}",
             record.revision
         ));
     }
     if let Some(error) = &record.error {
         let at = time(error.at, now);
-        text.push_str(&format!("  ERROR since {at}: {}\n", error.what));
+        lines.push(format!("  ERROR since {at}: {}", error.what));
     }
-    for problem in &record.problems {
-        text.push_str(&format!("  problem: {problem}\n"));
-    }
-    text.push_str(&columns("  ", &members(record, now)));
-    text.push_str(&withheld(record, now));
-    text.push_str(&changes(&record.changes, now));
-    text
+    let problems = record.problems.iter();
+    lines.extend(problems.map(|problem| format!("  problem: {problem}")));
+    lines.extend(columns("  ", &members(record, now)));
+    lines.extend(withheld(record, now));
+    lines.extend(changes(&record.changes, now));
+    text(&lines)
 }
 
 fn without_status(shown: &Shown<'_>) -> String {
     let id = shown.load_balancer;
     match (shown.members, shown.revision) {
-        (0, None) => format!("{id}: not in the tree, and not managed\n"),
-        (0, Some(_)) => format!("{id}: no member in the tree, so it is not managed\n"),
-        (count, _) => {
-            format!("{id}: {count} member(s) in the tree; no manager has looked at it yet\n")
-        }
+        (0, None) => format!("{id}: not in the tree, and not managed"),
+        (0, Some(_)) => format!("{id}: no member in the tree, so it is not managed"),
+        (count, _) => format!("{id}: {count} member(s) in the tree; no manager has looked yet"),
     }
 }
 
@@ -110,32 +108,25 @@ fn detail(known: &MemberRecord, now: Timestamp) -> String {
     parts.join("; ")
 }
 
-fn withheld(record: &Record, now: Timestamp) -> String {
-    let mut text = String::new();
-    for (member, withheld) in &record.withheld {
-        text.push_str(&format!(
-            "  withheld: {member} is not taken out though {}: {}",
-            withheld.reason, withheld.why
-        ));
-        if let Some(until) = withheld.until {
-            text.push_str(&format!("; at the latest {}", time(until, now)));
-        }
-        text.push('\n');
-    }
-    text
+fn withheld(record: &Record, now: Timestamp) -> impl Iterator<Item = String> {
+    record.withheld.iter().map(move |(member, withheld)| {
+        let until = withheld.until.map(|until| time(until, now));
+        format!(
+            "  withheld: {member} is not taken out though {}: {}{}",
+            withheld.reason,
+            withheld.why,
+            until.map_or(String::new(), |until| format!("; at the latest {until}")),
+        )
+    })
 }
 
-fn changes(changes: &[ChangeRecord], now: Timestamp) -> String {
-    let rows: Vec<[String; 2]> = changes
-        .iter()
-        .rev()
-        .take(CHANGES)
+fn changes(changes: &[ChangeRecord], now: Timestamp) -> Vec<String> {
+    let newest = changes.iter().rev().take(CHANGES);
+    let rows: Vec<_> = newest
         .map(|change| [time(change.at, now), what(change)])
         .collect();
-    match rows.len() {
-        0 => String::new(),
-        _ => format!("  last changes:\n{}", columns("    ", &rows)),
-    }
+    let title = (!rows.is_empty()).then(|| "  last changes:".to_owned());
+    title.into_iter().chain(columns("    ", &rows)).collect()
 }
 
 fn what(change: &ChangeRecord) -> String {
@@ -143,13 +134,11 @@ fn what(change: &ChangeRecord) -> String {
         Action::Register => "registered",
         Action::Deregister => "deregistered",
     };
-    let more = change.count.saturating_sub(change.members.len());
-    let mut text = format!("{action} {}", list(&change.members));
-    if more > 0 {
-        text.push_str(&format!(" and {more} more"));
-    }
-    if let Some(reason) = change.reason {
-        text.push_str(&format!(": {reason}"));
-    }
-    text
+    let more = match change.count.saturating_sub(change.members.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let reason = change.reason.map(|reason| format!(": {reason}"));
+    let members = list(&change.members);
+    format!("{action} {members}{more}{}", reason.unwrap_or_default())
 }
