@@ -5,13 +5,27 @@
 //! keeps each until its member is gone, over restarts too.
 
 use jiff::Timestamp;
-use presence::model::{MemberId, MemberOptions, Revision};
+use presence::model::{Kind, MemberId, MemberOptions, Revision};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::desired::{Desired, Place};
+use crate::desired::{self, Desired, Place};
 use crate::record::{MemberRecord, Reason, Record, Removal, Role};
-use crate::tree::{BalancerTree, Departure};
+use crate::tree::{BalancerTree, Config, Departure};
+
+/// What the tree wants, and the record with that in it.
+pub fn take_in(
+    kind: Kind,
+    before: Record,
+    tree: &BalancerTree,
+    general: Option<&Config>,
+    now: Timestamp,
+) -> (Desired, Record) {
+    let before = since_purge(before, tree);
+    let desired = desired::desired(kind, tree, general, &before);
+    let record = absorb(before, tree, &desired, now);
+    (desired, record)
+}
 
 /// The record to start from: a purge since it was written ends all that it
 /// knew.
@@ -19,6 +33,7 @@ pub fn since_purge(before: Record, tree: &BalancerTree) -> Record {
     match tree.purged {
         Some(purged) if purged > before.revision && !before.is_new() => Record {
             revision: purged,
+            left: before.left,
             changes: before.changes,
             ..Record::default()
         },
@@ -119,6 +134,13 @@ impl Record {
     /// Whether nothing was ever written into it.
     pub fn is_new(&self) -> bool {
         self.revision == Revision::default()
+    }
+
+    /// Whether nobody is listed, and nobody is to leave any more.
+    pub fn has_nothing_left(&self, desired: &Desired) -> bool {
+        desired.members.is_empty()
+            && desired.elsewhere.is_empty()
+            && self.members.values().all(|known| known.removal.is_none())
     }
 }
 

@@ -107,7 +107,7 @@ pub fn desired(
 
 /// The class that is in force stays so while it has keys; else the one that
 /// was there first.
-fn class_in_force(tree: &BalancerTree, before: &Record) -> Option<Class> {
+pub(crate) fn class_in_force(tree: &BalancerTree, before: &Record) -> Option<Class> {
     let first = |class: Class| {
         let members = tree.members.iter().filter(|((in_, _), _)| *in_ == class);
         members.map(|(_, listed)| listed.create_revision).min()

@@ -104,8 +104,8 @@ async fn certificates_and_password_are_used_and_never_shown() {
         let url = format!("http://127.0.0.1:{port}/{path}");
         all += &testbed::http::get(&url).await.unwrap().body;
     }
-    all += &format!("{:?}", secure.etcd.get_prefix("/lbManager").await.unwrap());
-    all += &format!("{:?}", notify.received());
+    let tree = secure.etcd.get_prefix("/lbManager").await.unwrap();
+    let all = format!("{all}\n{tree:?}\n{:?}", notify.received());
     for secret in [PASSWORD, "a-secret-of-aws", "a-token-of-aws", "PRIVATE KEY"] {
         let found = all.lines().find(|line| line.contains(secret));
         assert_eq!(found, None, "{secret} is shown");

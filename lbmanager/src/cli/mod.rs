@@ -1,15 +1,42 @@
 //! The command line: one file for each subcommand.
+//!
+//! Beside those: [`backends`] (what was built in), [`read`] (the tree and the status records, once), [`edit`]
+//! (compare-and-swap of what a key says), [`wait`] (until the status shows
+//! it), [`words`] (times, columns and lists as people read them).
 
+mod backends;
+mod drain;
+mod edit;
+mod pages;
+mod pause;
+mod plan;
+mod purge;
+mod read;
+mod release;
+mod rm;
 mod run;
+mod set;
+mod status;
+mod wait;
+mod words;
 
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use presence::keys::{DEFAULT_PREFIX, Tree};
+use presence::keys::{DEFAULT_PREFIX, Tree, TreeKey};
+use presence::model::{BalancerId, MemberKey};
 use presence::process::args::CommonArgs;
 use presence::process::etcd_args::EtcdArgs;
 use presence::process::exit::Failure;
+use presence::process::logging;
 use presence::store::etcd::EtcdStore;
+
+/// Exit code where what was asked for cannot be done as things are.
+const REFUSED: u8 = 1;
+
+/// Exit code of `run --once` and `plan` where not everything is as the tree
+/// says.
+const CHANGES: u8 = 2;
 
 /// Keeps load balancers as a tree of keys in etcd says.
 ///
@@ -37,6 +64,54 @@ enum Command {
     /// Watch the tree and keep every load balancer in it as it says (default)
     #[command(after_help = run::EXAMPLE)]
     Run(run::RunArgs),
+
+    /// Say what would be changed, and what is withheld and why
+    #[command(after_help = plan::EXAMPLE)]
+    Plan(plan::PlanArgs),
+
+    /// Show the load balancers and their members as the managers report them
+    #[command(after_help = status::EXAMPLE)]
+    Status(status::StatusArgs),
+
+    /// Put a member in, or change its options
+    #[command(after_help = set::EXAMPLE)]
+    Set(set::SetArgs),
+
+    /// Take a member out: delete its key
+    #[command(after_help = rm::EXAMPLE)]
+    Rm(rm::RmArgs),
+
+    /// Take a member out, and keep its key
+    #[command(after_help = drain::EXAMPLE)]
+    Drain(drain::DrainArgs),
+
+    /// Let a drained member serve again
+    #[command(after_help = drain::EXAMPLE_BACK)]
+    Undrain(drain::DrainArgs),
+
+    /// Change nothing any more, in one load balancer or in all
+    #[command(after_help = pause::EXAMPLE)]
+    Pause(pause::PauseArgs),
+
+    /// Go on after a pause
+    #[command(after_help = pause::EXAMPLE_BACK)]
+    Resume(pause::PauseArgs),
+
+    /// Stop managing a load balancer and leave its members where they are
+    #[command(after_help = purge::EXAMPLE)]
+    Purge(purge::PurgeArgs),
+
+    /// Let go what is withheld
+    #[command(after_help = release::EXAMPLE)]
+    Release(release::ReleaseArgs),
+
+    /// Write the completions for a shell to stdout
+    #[command(after_help = pages::EXAMPLE)]
+    Completions(pages::CompletionsArgs),
+
+    /// Write the manual pages into a directory
+    #[command(hide = true)]
+    Man(pages::ManArgs),
 }
 
 /// Where the tree is, and how it is reached.
@@ -59,6 +134,38 @@ impl TreeArgs {
     async fn store(&self) -> Result<EtcdStore, Failure> {
         Ok(EtcdStore::connect(self.etcd.config()?).await?)
     }
+
+    /// The same for a command that does one thing and ends.
+    async fn one_shot(&self) -> Result<EtcdStore, Failure> {
+        logging::init(self.common.log_format)?;
+        self.store().await
+    }
+
+    /// The load balancer that an argument names, with or without the prefix.
+    fn balancer(&self, text: &str) -> Result<BalancerId, Failure> {
+        self.prefix.balancer(text).map_err(Failure::usage)
+    }
+
+    /// The member that an argument names, likewise.
+    fn member(&self, text: &str) -> Result<MemberKey, Failure> {
+        match self.prefix.parse(&self.prefix.complete(text)) {
+            Ok(TreeKey::Member(member)) => Ok(member),
+            Ok(TreeKey::Config | TreeKey::BalancerConfig(_)) => Err(Failure::usage(format!(
+                "{text:?} names options, not a member; TYPE/REGION/NAME/CLASS/MEMBER is expected"
+            ))),
+            Err(error) => Err(Failure::usage(error)),
+        }
+    }
+
+    /// The whole key of a member.
+    fn key(&self, member: &MemberKey) -> String {
+        self.prefix.key(&TreeKey::Member(member.clone()))
+    }
+}
+
+/// What was asked for cannot be done as things are.
+fn refused(why: impl Into<String>) -> Failure {
+    Failure::new(REFUSED, why.into())
 }
 
 /// Runs the command that the arguments name.
@@ -71,6 +178,18 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let result = runtime.block_on(async {
         match command {
             Command::Run(args) => run::run(args).await,
+            Command::Plan(args) => plan::run(args).await,
+            Command::Status(args) => status::run(args).await,
+            Command::Set(args) => set::run(args).await,
+            Command::Rm(args) => rm::run(args).await,
+            Command::Drain(args) => drain::run(args, true).await,
+            Command::Undrain(args) => drain::run(args, false).await,
+            Command::Pause(args) => pause::run(args, true).await,
+            Command::Resume(args) => pause::run(args, false).await,
+            Command::Purge(args) => purge::run(args).await,
+            Command::Release(args) => release::run(args).await,
+            Command::Completions(args) => pages::completions(&args),
+            Command::Man(args) => pages::man(&args),
         }
     });
     // A name that is being looked up must not hold the end up.

@@ -1,6 +1,6 @@
 //! `lbmanager run`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,7 +21,9 @@ use presence::store::Store;
 use presence::store::etcd::count_v2_keys;
 use prometheus_client::registry::Registry;
 
-use super::TreeArgs;
+use super::backends::{self, Take};
+use super::{CHANGES, TreeArgs};
+use crate::backend::Backend;
 use crate::history::History;
 use crate::manager::{self, Launch, ManagerError, Parts, Settings};
 use crate::metrics::Metrics;
@@ -32,15 +34,6 @@ pub(super) const EXAMPLE: &str = "Example:
 
 /// Where the state is kept where systemd does not say.
 const STATE_DIR: &str = "/var/lib/lbmanager";
-
-/// Exit code of `--once` and `plan` where not everything is as the tree says.
-pub(super) const CHANGES: u8 = 2;
-
-/// The backends that were built in.
-const BUILT_IN: &[Kind] = &[
-    #[cfg(feature = "elb")]
-    Kind::Elb,
-];
 
 /// Flags of `run`.
 #[derive(Debug, Clone, Args)]
@@ -216,45 +209,29 @@ impl<S: Clone> SharedParts<S> {
     }
 }
 
-/// The way to AWS, as the environment says.
-#[cfg(feature = "aws")]
-fn aws(registry: &mut Registry) -> crate::backend::aws::Aws {
-    use crate::backend::aws::{Aws, AwsSettings, Counters};
+/// Makes a launcher of each backend.
+struct Launchers<'a, S> {
+    shared: &'a SharedParts<S>,
+    made: BTreeMap<Kind, Box<dyn Launch>>,
+}
 
-    let may_write = Arc::new(|| Ok(()));
-    Aws::new(
-        AwsSettings::from_env(),
-        Counters::registered(registry),
-        may_write,
-    )
+impl<S: Store> Take for Launchers<'_, S> {
+    fn take<B: Backend>(&mut self, kind: Kind, backend: B) {
+        self.made.insert(kind, Box::new(self.shared.with(backend)));
+    }
 }
 
 /// The backends that were asked for, of those that were built in.
 fn launchers<S: Store>(
-    wanted: &[Kind],
+    flag: &[Kind],
     shared: &SharedParts<S>,
     registry: &mut Registry,
 ) -> Result<BTreeMap<Kind, Box<dyn Launch>>, Failure> {
-    let mut launchers: BTreeMap<Kind, Box<dyn Launch>> = BTreeMap::new();
-    let is_wanted = |kind| wanted.is_empty() || wanted.contains(&kind);
-    #[cfg(feature = "elb")]
-    if is_wanted(Kind::Elb) {
-        let elb = crate::backend::elb::Elb::new(aws(registry));
-        launchers.insert(Kind::Elb, Box::new(shared.with(elb)));
-    }
-    let missing: BTreeSet<&str> = wanted
-        .iter()
-        .filter(|kind| !launchers.contains_key(kind))
-        .map(|kind| kind.as_str())
-        .collect();
-    if missing.is_empty() {
-        return Ok(launchers);
-    }
-    let missing: Vec<&str> = missing.into_iter().collect();
-    let built_in: Vec<&str> = BUILT_IN.iter().map(|kind| kind.as_str()).collect();
-    Err(Failure::usage(format!(
-        "--backends names {}, which is not built into this lbmanager; it has: {}",
-        missing.join(", "),
-        built_in.join(", "),
-    )))
+    let mut launchers = Launchers {
+        shared,
+        made: BTreeMap::new(),
+    };
+    let wanted = backends::wanted(flag)?;
+    backends::make(&wanted, registry, || Ok(()), &mut launchers);
+    Ok(launchers.made)
 }

@@ -29,6 +29,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 
 pub use fleet::{Fleet, Launch};
 pub use releases::Releases;
+pub(crate) use start::{Mirrored, mirror_tree, report, reports};
 pub use start::{Parts, Settings, start};
 
 use crate::history::History;

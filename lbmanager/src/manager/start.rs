@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::keys;
-use presence::keys::status::StatusKey;
+use presence::keys::status::{Report, StatusKey};
 use presence::mirror::{Connection, Mirror};
 use presence::model::{BalancerId, HostId, Kind, Revision};
 use presence::process::backoff::Backoff;
@@ -13,7 +13,7 @@ use presence::process::clock::Clock;
 use presence::process::health::Health;
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
-use presence::store::{Header, Store, StoreError};
+use presence::store::{Entry, Header, Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -87,27 +87,45 @@ pub struct Parts<S> {
 /// Status records with the mod_revision of their keys.
 pub(crate) type Statuses = BTreeMap<BalancerId, (Revision, Record)>;
 
+/// The same with who wrote them.
+pub(crate) type Reports = BTreeMap<Report, (Revision, Record)>;
+
 /// Reads the status of every load balancer.
 pub(crate) async fn statuses<S: Store>(store: &S) -> Result<(Header, Statuses), StoreError> {
-    let listing = store.list(&keys::status::balancers_prefix(), None).await?;
-    let mut statuses = Statuses::new();
-    for (key, entry) in listing.entries {
-        let Ok(StatusKey::Balancer(report)) = key.parse() else {
-            continue;
-        };
-        let id = report.balancer().clone();
-        match Record::from_json(&entry.value) {
-            Ok(record) => {
-                statuses.insert(id, (entry.mod_revision, record));
-            }
-            Err(error) => {
-                tracing::error!(
-                    "the status {key} cannot be read; the load balancer is treated as new: {error}"
-                );
-            }
+    let (header, reports) = reports(store, &keys::status::balancers_prefix()).await?;
+    let statuses = reports.into_iter();
+    let statuses = statuses.map(|(report, status)| (report.balancer().clone(), status));
+    Ok((header, statuses.collect()))
+}
+
+/// Reads the status records whose keys begin so.
+pub(crate) async fn reports<S: Store>(
+    store: &S,
+    begin: &str,
+) -> Result<(Header, Reports), StoreError> {
+    let listing = store.list(begin, None).await?;
+    let entries = listing.entries.iter();
+    let reports = entries.filter_map(|(key, entry)| {
+        let (report, record) = report(key, entry)?;
+        Some((report, (entry.mod_revision, record)))
+    });
+    Ok((listing.header, reports.collect()))
+}
+
+/// The status record that a key holds, if it does and can be read.
+pub(crate) fn report(key: &str, entry: &Entry) -> Option<(Report, Record)> {
+    let Ok(StatusKey::Balancer(report)) = key.parse() else {
+        return None;
+    };
+    match Record::from_json(&entry.value) {
+        Ok(record) => Some((report, record)),
+        Err(error) => {
+            tracing::error!(
+                "the status {key} cannot be read; the load balancer is treated as new: {error}"
+            );
+            None
         }
     }
-    Ok((listing.header, statuses))
 }
 
 /// The mod_revisions alone.
@@ -134,7 +152,13 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         .map(|(id, (_, record))| (id, record))
         .collect();
     let mut mirrors = JoinSet::new();
-    let (snapshots, connection) = mirror_tree(&parts, &records, &mut mirrors);
+    let (snapshots, connection) = mirror_tree(
+        &parts.store,
+        &parts.settings.tree,
+        &records,
+        &mut mirrors,
+        &parts.shutdown,
+    );
     let releases = mirror_releases(&parts, &mut mirrors);
     let resync_at = Instant::now() + parts.settings.next_resync();
     Some(Manager {
@@ -182,12 +206,16 @@ async fn first_statuses<S: Store>(
     }
 }
 
-type Mirrored<V> = watch::Receiver<Option<Arc<presence::mirror::Snapshot<V>>>>;
+pub(crate) type Mirrored<V> = watch::Receiver<Option<Arc<presence::mirror::Snapshot<V>>>>;
 
-fn mirror_tree<S: Store>(
-    parts: &Parts<S>,
+/// Starts the mirror of the tree, which first learns why members are gone
+/// that these records knew.
+pub(crate) fn mirror_tree<S: Store>(
+    store: &S,
+    tree: &keys::Tree,
     records: &BTreeMap<BalancerId, Record>,
     mirrors: &mut JoinSet<()>,
+    shutdown: &Shutdown,
 ) -> (Mirrored<Tree>, watch::Receiver<Connection>) {
     let (snapshots, snapshot) = watch::channel(None);
     let (connections, connection) = watch::channel(Connection::Starting);
@@ -196,14 +224,14 @@ fn mirror_tree<S: Store>(
         .map(|(id, record)| (id.clone(), Known::of(record)))
         .collect();
     let mirror = Mirror {
-        store: parts.store.clone(),
-        prefix: parts.settings.tree.prefix(),
-        empty: Tree::new(Arc::new(parts.settings.tree.clone())),
+        store: store.clone(),
+        prefix: tree.prefix(),
+        empty: Tree::new(Arc::new(tree.clone())),
         replay: move |tree: &Tree| replay_from(&known, tree),
         snapshots,
         connection: connections,
     };
-    mirrors.spawn(mirror.run(parts.shutdown.clone()));
+    mirrors.spawn(mirror.run(shutdown.clone()));
     (snapshot, connection)
 }
 

@@ -4,18 +4,12 @@ use jiff::Timestamp;
 use presence::model::MemberId;
 
 use super::removal::{Manner, manner};
-use super::{Context, Verdicts, after};
-use crate::observed::Observed;
+use super::{Context, Scene, Verdicts, after};
 use crate::record::{Reason, Record};
 
 /// Holds back one of those who may leave, if they are all that serve.
-pub(super) fn spare_last(
-    verdicts: &mut Verdicts,
-    record: &Record,
-    coming: bool,
-    observed: &Observed,
-    context: &Context,
-) {
+pub(super) fn spare_last(verdicts: &mut Verdicts, record: &Record, scene: &Scene<'_>) {
+    let (observed, context) = (scene.observed, scene.context);
     let serving = observed.serving();
     let mut leaving: Vec<(bool, Timestamp, MemberId, Reason)> = verdicts
         .go
@@ -45,7 +39,7 @@ pub(super) fn spare_last(
         return;
     }
     let until = after(since, observed.patience());
-    if coming && context.now < until {
+    if scene.coming && context.now < until {
         let why = "it is the last that serves, and another is on its way";
         verdicts.hold(&member, reason, why, Some(until));
     }

@@ -71,9 +71,14 @@ pub fn plan(desired: &Desired, observed: &Observed, record: Record, context: &Co
     note::note(&mut record, desired, observed, context);
     single::assign_roles(&mut record, desired, observed, context);
     let register = to_register(&record, desired, observed, context);
-    let coming = expects_another(&record, &register, observed, context);
-    let mut verdicts = removal::judge(&mut record, desired, observed, coming, context);
-    last::spare_last(&mut verdicts, &record, coming, observed, context);
+    let scene = Scene {
+        desired,
+        observed,
+        context,
+        coming: expects_another(&record, &register, observed, context),
+    };
+    let mut verdicts = removal::judge(&mut record, &scene);
+    last::spare_last(&mut verdicts, &record, &scene);
     record
         .left
         .extend(verdicts.budgeted.iter().map(|_| context.now));
@@ -82,7 +87,7 @@ pub fn plan(desired: &Desired, observed: &Observed, record: Record, context: &Co
         note::forget(&mut record, desired, observed, &register);
     }
     Plan {
-        waiting: is_waiting(&record, desired, coming, context),
+        waiting: is_waiting(&record, &scene),
         look_again: look_again(&record, observed, context),
         register,
         deregister: verdicts.go,
@@ -124,9 +129,9 @@ fn expects_another(
 
 /// Health matters while somebody who is to serve has yet to get in service,
 /// and while somebody is held until he or another is in service or is not.
-fn is_waiting(record: &Record, desired: &Desired, coming: bool, context: &Context) -> bool {
+fn is_waiting(record: &Record, scene: &Scene<'_>) -> bool {
     use removal::Manner;
-    if desired.blocked.is_some() {
+    if scene.desired.blocked.is_some() {
         return false;
     }
     let held = record.withheld.values().any(|withheld| {
@@ -135,7 +140,7 @@ fn is_waiting(record: &Record, desired: &Desired, coming: bool, context: &Contex
             Manner::Careful | Manner::WhenReplaced | Manner::Quiesce
         )
     });
-    coming || (held && context.frozen.is_none())
+    scene.coming || (held && scene.context.frozen.is_none())
 }
 
 /// Registered not long ago, and not in service yet.
@@ -201,6 +206,15 @@ impl Desired {
     fn is_single(&self) -> bool {
         self.class == Some(Class::Single)
     }
+}
+
+/// What removals are judged by.
+struct Scene<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    context: &'a Context,
+    /// Somebody who is to serve is on his way.
+    coming: bool,
 }
 
 /// What became of each member that is to leave.

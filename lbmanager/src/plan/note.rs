@@ -83,14 +83,16 @@ fn note_contact(record: &mut Record, desired: &Desired, observed: &Observed, now
 }
 
 fn note_unreadable(record: &mut Record, observed: &Observed) {
-    let problem = observed.unreadable.as_ref().map(|why| {
-        format!(
+    if let Some(why) = &observed.unreadable {
+        let problem = format!(
             "health cannot be read ({why}): members count as in service {} after they were \
              registered",
             humantime::format_duration(observed.healthy_after)
-        )
-    });
-    record.problems.extend(problem);
+        );
+        if !record.problems.contains(&problem) {
+            record.problems.push(problem);
+        }
+    }
 }
 
 fn see(

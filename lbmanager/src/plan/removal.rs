@@ -6,8 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use presence::model::{MemberId, Ownership};
 
-use super::{Context, Verdicts, after};
-use crate::desired::Desired;
+use super::{Scene, Verdicts, after};
 use crate::observed::{Condition, Observed};
 use crate::record::{Reason, Record, Removal, Role};
 
@@ -48,16 +47,11 @@ pub fn manner(reason: Reason) -> Manner {
 
 /// Judges everyone who is there and should not be, each for itself. What
 /// their leaving together would mean is judged after.
-pub(super) fn judge(
-    record: &mut Record,
-    desired: &Desired,
-    observed: &Observed,
-    coming: bool,
-    context: &Context,
-) -> Verdicts {
-    let candidates = candidates(record, desired, observed, context.now);
+pub(super) fn judge(record: &mut Record, scene: &Scene<'_>) -> Verdicts {
+    let candidates = candidates(record, scene);
     let mut verdicts = Verdicts::default();
-    let blocked = context.frozen.as_ref().or(desired.blocked.as_ref());
+    let blocked = scene.context.frozen.as_ref();
+    let blocked = blocked.or(scene.desired.blocked.as_ref());
     let mut careful = Vec::new();
     let mut strangers = BTreeSet::new();
     for (member, removal) in candidates {
@@ -70,7 +64,7 @@ pub(super) fn judge(
                 verdicts.go.insert(member, removal.reason);
             }
             Manner::WhenReplaced => {
-                judge_switched(&mut verdicts, member, removal.reason, record, observed);
+                judge_switched(&mut verdicts, member, removal.reason, record, scene);
             }
             Manner::Careful => careful.push((removal.since, member, removal.reason)),
             Manner::Settled => {
@@ -83,25 +77,14 @@ pub(super) fn judge(
         }
     }
     careful.sort();
-    judge_strangers(
-        &mut verdicts,
-        strangers,
-        record,
-        desired,
-        observed,
-        coming,
-        context,
-    );
-    judge_careful(&mut verdicts, careful, record, desired, observed, context);
+    judge_strangers(&mut verdicts, strangers, record, scene);
+    judge_careful(&mut verdicts, careful, record, scene);
     verdicts
 }
 
-fn candidates(
-    record: &mut Record,
-    desired: &Desired,
-    observed: &Observed,
-    now: Timestamp,
-) -> Vec<(MemberId, Removal)> {
+fn candidates(record: &mut Record, scene: &Scene<'_>) -> Vec<(MemberId, Removal)> {
+    let (desired, observed) = (scene.desired, scene.observed);
+    let now = scene.context.now;
     let failed = record.failed.as_ref().map(|failed| failed.member.clone());
     let mut candidates = Vec::new();
     for (member, known) in &mut record.members {
@@ -146,7 +129,7 @@ fn judge_switched(
     member: MemberId,
     reason: Reason,
     record: &Record,
-    observed: &Observed,
+    scene: &Scene<'_>,
 ) {
     let mut winners = record
         .members
@@ -154,7 +137,7 @@ fn judge_switched(
         .filter(|(_, known)| known.wanted == Role::Serve)
         .map(|(winner, _)| winner);
     match winners.next() {
-        Some(winner) if observed.serves(winner) => {
+        Some(winner) if scene.observed.serves(winner) => {
             verdicts.go.insert(member, reason);
         }
         Some(winner) => {
@@ -171,10 +154,9 @@ fn judge_careful(
     verdicts: &mut Verdicts,
     careful: Vec<(Timestamp, MemberId, Reason)>,
     record: &Record,
-    desired: &Desired,
-    observed: &Observed,
-    context: &Context,
+    scene: &Scene<'_>,
 ) {
+    let (observed, context) = (scene.observed, scene.context);
     let (free, rest): (Vec<_>, Vec<_>) = careful.into_iter().partition(|(since, member, _)| {
         context.released
             || after(*since, context.hold) <= context.now
@@ -189,7 +171,7 @@ fn judge_careful(
         .filter(|member| !verdicts.go.contains_key(*member));
     let left = record.left.len();
     let all = staying.count() + left;
-    let budget = share(desired.options.max_removals, all).saturating_sub(left);
+    let budget = share(scene.desired.options.max_removals, all).saturating_sub(left);
     for (place, (since, member, reason)) in rest.into_iter().enumerate() {
         if place < budget {
             verdicts.go.insert(member.clone(), reason);
@@ -216,41 +198,42 @@ fn judge_strangers(
     verdicts: &mut Verdicts,
     strangers: BTreeSet<MemberId>,
     record: &Record,
-    desired: &Desired,
-    observed: &Observed,
-    coming: bool,
-    context: &Context,
+    scene: &Scene<'_>,
 ) {
-    let contact = record.contact.clone().unwrap_or_default();
-    let (found, drifted): (BTreeSet<_>, BTreeSet<_>) = strangers
-        .into_iter()
-        .partition(|member| contact.found.contains(member));
-    let serving = observed.relied_on();
-    let adopted = context.released || desired.options.adopt;
-    for (group, is_found) in [(found, true), (drifted, false)] {
-        let most = most_of(&group, &serving, serving.len(), "that serve").or_else(|| {
-            let then = "that served when it was first looked at";
-            most_of(&group, &contact.served, contact.serving, then)
-        });
-        let hold = if context.now < context.settled_at {
-            let why = "until the tree has been quiet for a while".to_owned();
-            Some((why, Some(context.settled_at)))
-        } else if let Some(why) = most.filter(|_| !adopted) {
-            Some((why, None))
-        } else if is_found && coming && !context.released {
-            Some(("until those that take over are in service".to_owned(), None))
+    let context = scene.context;
+    let adopted = context.released || scene.desired.options.adopt;
+    let most = are_most(&strangers, record, scene.observed).filter(|_| !adopted);
+    let found = record.contact.as_ref().map(|contact| &contact.found);
+    for member in strangers {
+        let replaces = found.is_some_and(|found| found.contains(&member)) && scene.coming;
+        let (why, until) = if context.now < context.settled_at {
+            let why = "until the tree has been quiet for a while";
+            (why.to_owned(), Some(context.settled_at))
+        } else if let Some(why) = &most {
+            (why.clone(), None)
+        } else if replaces && !context.released {
+            ("until those that take over are in service".to_owned(), None)
         } else {
-            None
+            verdicts.go.insert(member, Reason::Stranger);
+            continue;
         };
-        for member in group {
-            match &hold {
-                Some((why, until)) => verdicts.hold(&member, Reason::Stranger, why, *until),
-                None => {
-                    verdicts.go.insert(member, Reason::Stranger);
-                }
-            }
-        }
+        verdicts.hold(&member, Reason::Stranger, why, until);
     }
+}
+
+/// Whether strangers are most of what serves, or were when they were found:
+/// that they fail their health checks since makes them no less somebody's.
+fn are_most(
+    strangers: &BTreeSet<MemberId>,
+    record: &Record,
+    observed: &Observed,
+) -> Option<String> {
+    let serving = observed.relied_on();
+    most_of(strangers, &serving, serving.len(), "that serve").or_else(|| {
+        let contact = record.contact.as_ref()?;
+        let which = "that served when it was first looked at";
+        most_of(strangers, &contact.served, contact.serving, which)
+    })
 }
 
 fn most_of(

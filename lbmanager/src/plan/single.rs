@@ -41,7 +41,9 @@ pub(super) fn assign_roles(
 /// time as a new one.
 fn start_clock(known: &mut MemberRecord, member: &MemberId, observed: &Observed, now: Timestamp) {
     let idle = observed.registered(member) && !observed.serves(member);
-    if idle && known.wanted != Role::Serve {
+    // Where health cannot be read the clock is all that there is.
+    let runs = observed.unreadable.is_some() && known.state == State::Registering;
+    if idle && !runs && known.wanted != Role::Serve {
         known.registered_at = Some(now);
         known.state = State::Registering;
     }

@@ -6,6 +6,7 @@
 //! the next begins, so the writes of one load balancer are serialised.
 
 mod board;
+mod decide;
 mod hook;
 mod pass;
 mod pretend;
@@ -24,9 +25,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 pub use board::{Board, Report, Rest};
+pub use decide::Question;
 pub use hook::{Crash, Hook, NoHook, Point};
 
 use crate::backend::Backend;
+use crate::observed::Described;
 use crate::record::Record;
 use crate::tree::{BalancerTree, Config};
 use pass::{PassError, Passed};
@@ -123,8 +126,7 @@ pub struct Reconciler<S, B, H = NoHook> {
     written: Option<Vec<u8>>,
     /// Who is registered, where nothing can have changed it since it was read
     /// but this reconciler.
-    registered: Option<BTreeSet<MemberId>>,
-    healthy_after: Duration,
+    described: Option<Described>,
     rejected: BTreeMap<MemberId, Rejection>,
     replacements: u32,
     resync: u64,
@@ -161,8 +163,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             id,
             written: record.as_ref().map(Record::to_json),
             record: record.unwrap_or_default(),
-            registered: None,
-            healthy_after: Duration::ZERO,
+            described: None,
             rejected: BTreeMap::new(),
             replacements: 0,
             resync: 0,
@@ -205,7 +206,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     }
 
     fn after_failure(&mut self, error: &PassError) -> Wake {
-        self.registered = None;
+        self.described = None;
         let backoff = if error.is_temporary() {
             &mut self.failures
         } else {

@@ -9,11 +9,11 @@ use presence::model::MemberId;
 use presence::process::backoff::Backoff;
 use presence::store::{Store, StoreError, Transaction};
 
+use super::decide::Question;
 use super::{Crash, Hook, Orders, Point, Reconciler, Rejection, Report, Rest, SETTLE_AT_MOST};
 use crate::absorb;
 use crate::backend::{Backend, BackendError, Outcome};
-use crate::desired::{self, Desired};
-use crate::observed::{Condition, Health, Observed};
+use crate::desired::Desired;
 use crate::plan::{self, Context, Plan};
 use crate::record::{Action, Reason, Role, State};
 
@@ -58,15 +58,14 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     pub(super) async fn pass(&mut self, orders: &Orders) -> Result<Passed, PassError> {
         self.catch_up(orders);
         let now = self.shared.clock.now();
-        let mut record = absorb::since_purge(std::mem::take(&mut self.record), &orders.tree);
-        record.manager = self.shared.settings.host.to_string();
-        let desired = desired::desired(
+        let (desired, mut record) = absorb::take_in(
             self.id.kind(),
+            std::mem::take(&mut self.record),
             &orders.tree,
             orders.general.as_deref(),
-            &record,
+            now,
         );
-        record = absorb::absorb(record, &orders.tree, &desired, now);
+        record.manager = self.shared.settings.host.to_string();
         self.record = record;
         self.forget_rejections(&desired);
         if self.nothing_left(&desired, orders) {
@@ -105,10 +104,10 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             // Revisions of another history compare with nothing here.
             self.record.revision = orders.tree.revision;
             self.written = None;
-            self.registered = None;
+            self.described = None;
         }
         if std::mem::replace(&mut self.resync, orders.resync) != orders.resync {
-            self.registered = None;
+            self.described = None;
         }
     }
 
@@ -138,61 +137,19 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         }
     }
 
-    /// Observes as much as the decision needs. Health costs a request for each
-    /// load balancer, so it is asked for only where it can matter: where
-    /// somebody may leave, or has yet to get in service.
     async fn decide(&mut self, desired: &Desired, context: &Context) -> Result<Plan, BackendError> {
-        if self.registered.is_none() {
-            let described = self.shared.backend.describe(&self.id).await?;
-            self.healthy_after = described.healthy_after;
-            self.registered = Some(described.registered);
-            if let Some(observed) = self.as_recorded() {
-                let plan = plan::plan(desired, &observed, self.record.clone(), context);
-                let harmless = plan.deregister.is_empty() && plan.record.withheld.is_empty();
-                if harmless && (!plan.waiting || !plan.register.is_empty()) {
-                    return Ok(plan);
-                }
-            }
-        }
-        let health = self.shared.backend.health(&self.id).await?;
-        let observed = self.observed(health);
-        Ok(plan::plan(desired, &observed, self.record.clone(), context))
-    }
-
-    /// What was described, if everyone there was in service when last seen.
-    fn as_recorded(&self) -> Option<Observed> {
-        let registered = self.registered.as_ref()?;
-        let serves = |member: &MemberId| {
-            let known = self.record.members.get(member);
-            known.is_some_and(|known| known.state == State::Serving)
+        let question = Question {
+            id: &self.id,
+            desired,
+            record: &self.record,
+            context,
         };
-        if self.record.contact.is_none() || !registered.iter().all(serves) {
-            return None;
+        if let Some(described) = &self.described {
+            return question.ask_health(&self.shared.backend, described).await;
         }
-        let members = registered.iter().cloned();
-        Some(Observed {
-            members: members.map(|id| (id, Condition::InService)).collect(),
-            healthy_after: self.healthy_after,
-            unreadable: None,
-        })
-    }
-
-    fn observed(&self, health: Health) -> Observed {
-        let (told, unreadable) = match health {
-            Health::Read(told) => (told, None),
-            Health::Unreadable(why) => (BTreeMap::new(), Some(why)),
-        };
-        let mut members = told;
-        for member in self.registered.iter().flatten() {
-            members.entry(member.clone()).or_insert_with(|| {
-                Condition::Unknown("the load balancer says nothing about it".to_owned())
-            });
-        }
-        Observed {
-            members,
-            healthy_after: self.healthy_after,
-            unreadable,
-        }
+        let (described, plan) = question.ask(&self.shared.backend).await?;
+        self.described = Some(described);
+        Ok(plan)
     }
 
     async fn carry_out(&mut self, plan: &Plan) -> Result<(), PassError> {
@@ -243,7 +200,9 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         }
         for member in outcome.done {
             self.rejected.remove(&member);
-            self.registered.get_or_insert_default().insert(member);
+            if let Some(described) = &mut self.described {
+                described.registered.insert(member);
+            }
         }
         for (member, why) in outcome.rejected {
             self.reject(member, why, now);
@@ -274,8 +233,8 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         let now = self.shared.clock.now();
         let mut by_reason: BTreeMap<Reason, Vec<MemberId>> = BTreeMap::new();
         for member in outcome.done {
-            if let Some(registered) = &mut self.registered {
-                registered.remove(&member);
+            if let Some(described) = &mut self.described {
+                described.registered.remove(&member);
             }
             if let Some(reason) = reasons.get(&member) {
                 by_reason.entry(*reason).or_default().push(member);
@@ -325,14 +284,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     }
 
     fn nothing_left(&self, desired: &Desired, orders: &Orders) -> bool {
-        desired.members.is_empty()
-            && desired.elsewhere.is_empty()
-            && orders.frozen.is_none()
-            && self
-                .record
-                .members
-                .values()
-                .all(|known| known.removal.is_none())
+        orders.frozen.is_none() && self.record.has_nothing_left(desired)
     }
 
     async fn forget(&mut self) -> Result<Passed, PassError> {

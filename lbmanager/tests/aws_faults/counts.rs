@@ -28,12 +28,12 @@ async fn a_burst_of_changes_is_one_describe_one_register_and_one_deregister() {
     })
     .await;
     rig.aws.clear_calls();
-    let mut swap = String::new();
-    for number in 0..50 {
-        swap += &format!("del {}\n", key("web", &instance(number)));
-        swap += &format!("put {} \"\"\n", key("web", &instance(number + 1000)));
-    }
-    let swap = format!("mod(\"{}\") > \"0\"\n\n{swap}\n\n\n", key("web", A));
+    let swap = (0..50).map(|number| {
+        let (old, new) = (instance(number), instance(number + 1000));
+        format!("del {}\nput {} \"\"", key("web", &old), key("web", &new))
+    });
+    let swap = swap.collect::<Vec<_>>().join("\n");
+    let swap = format!("mod(\"{}\") > \"0\"\n\n{swap}\n\n\n\n", key("web", A));
     rig.etcd.txn(&swap).await.unwrap();
     let swapped = |aws: &Aws| {
         let registered = aws.registered(REGION, "web");

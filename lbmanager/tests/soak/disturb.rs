@@ -20,7 +20,7 @@ const EFFECTS: [Effect; 8] = [
 
 impl Soak {
     /// Something goes wrong with AWS, or somebody meddles there.
-    pub async fn disturb_aws(&mut self) {
+    pub fn disturb_aws(&mut self) {
         let (lb, member) = (self.some_balancer(), self.somebody());
         let handle = self.rig.lb(lb);
         match self.random.u8(..6) {

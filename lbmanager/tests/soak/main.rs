@@ -23,7 +23,7 @@ use real::{REGION, Rig, release};
 use tree::{ANCHORS, Model};
 
 /// Health polls that failed for long come rarely.
-const CONVERGENCE: Duration = Duration::from_secs(120);
+const CONVERGENCE: Duration = Duration::from_mins(2);
 
 /// Everything of one run.
 struct Soak {
@@ -64,7 +64,7 @@ impl Soak {
         while Instant::now() < end {
             match self.random.u8(..10) {
                 0..6 => self.change().await,
-                6..8 => self.disturb_aws().await,
+                6..8 => self.disturb_aws(),
                 8 => self.disturb_etcd().await,
                 _ => self.disturb_manager().await,
             }
@@ -102,18 +102,20 @@ impl Soak {
     }
 
     async fn what_is_wrong(&self) -> String {
-        let mut words = self.steps.join("\n");
+        let mut words = self.steps.clone();
         for lb in self.model.names() {
-            words += &format!(
-                "\n{lb}: tree {:?}\nregistered {:?}\nstatus {}\n",
+            words.push(format!(
+                "{lb}: tree {:?}\nregistered {:?}\nstatus {}",
                 self.model.listed(lb),
                 self.rig.lb(lb).registered(),
                 self.rig.status(lb).await
-            );
+            ));
         }
         let log = self.rig.log();
         let lines: Vec<&str> = log.lines().collect();
-        words + &lines[lines.len().saturating_sub(60)..].join("\n")
+        let last = &lines[lines.len().saturating_sub(60)..];
+        words.push(last.join("\n"));
+        words.join("\n")
     }
 
     fn note(&mut self, step: String) {

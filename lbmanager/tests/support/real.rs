@@ -243,6 +243,19 @@ impl<S: Deref<Target = Client>> Rig<S> {
         line.await.unwrap();
     }
 
+    /// CPU time that the manager has used.
+    pub fn cpu(&self) -> Duration {
+        self.manager().cpu_time().unwrap()
+    }
+
+    /// Checks that it did next to nothing for so long. Debug builds under load
+    /// are slow; a loop without a pause takes ten times that.
+    pub fn assert_idle(&self, before: Duration, during: Duration) {
+        let used = self.cpu().saturating_sub(before);
+        let log = self.log();
+        assert!(used < during / 10, "{used:?} in {during:?}: {log}");
+    }
+
     /// Checks that nobody ever took these out.
     pub fn assert_kept(&self, lb: &str, members: &[&str]) {
         let timeline = self.lb(lb).timeline();

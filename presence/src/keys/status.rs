@@ -79,6 +79,13 @@ pub fn balancer(host: &HostId, balancer: &BalancerId) -> String {
     StatusKey::Balancer(Report::by(host, balancer)).to_string()
 }
 
+/// How the keys of all reports on a load balancer begin. Those on another may
+/// begin so too, as those on `lb10` begin like that on `lb1`: see whose a key
+/// is.
+pub fn reports_on(balancer: &BalancerId) -> String {
+    format!("{STATUS_ROOT}/lb/{balancer}")
+}
+
 /// What to list and to watch for operators' releases.
 pub fn releases_prefix() -> String {
     format!("{STATUS_ROOT}/release/")

@@ -52,6 +52,25 @@ impl Tree {
         format!("{}/", self.root)
     }
 
+    /// What to list for the config and the members of one load balancer.
+    pub fn below(&self, id: &BalancerId) -> String {
+        format!("{}/{id}/", self.root)
+    }
+
+    /// The load balancer that a person names: `<type>/<region>/<name>`, with or
+    /// without the prefix.
+    pub fn balancer(&self, text: &str) -> Result<BalancerId, InvalidName> {
+        text.strip_prefix(&self.prefix()).unwrap_or(text).parse()
+    }
+
+    /// The key that a person names, with or without the prefix.
+    pub fn complete(&self, text: &str) -> String {
+        if text.starts_with('/') {
+            return text.to_owned();
+        }
+        format!("{}/{text}", self.root)
+    }
+
     /// The key of what is named.
     pub fn key(&self, what: &TreeKey) -> String {
         match what {
@@ -315,6 +334,20 @@ mod tests {
             let key = format!("/lbManager/{above}{canonical}{below}");
             assert!(tree().parse(&key).is_ok(), "{key}");
         }
+    }
+
+    #[test]
+    fn people_may_leave_the_prefix_out() {
+        let tree = tree();
+        let key = "/lbManager/elb/us-east-1/web/multiple/i-0123abcd";
+        for text in [key, "elb/us-east-1/web/multiple/i-0123abcd"] {
+            assert_eq!(tree.complete(text), key);
+        }
+        for text in ["/lbManager/elb/us-east-1/web", "elb/us-east-1/web"] {
+            let id = tree.balancer(text).unwrap();
+            assert_eq!(tree.below(&id), "/lbManager/elb/us-east-1/web/");
+        }
+        assert!(tree.balancer("/other/elb/us-east-1/web").is_err());
     }
 
     #[test]

@@ -11,8 +11,8 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use types::{
-    Commit, Compare, Condition, Entry, Event, Fetched, Header, Listing, Operation, StoreError,
-    Transaction, WatchMessage,
+    Commit, Compare, Condition, Entry, Event, Fetched, Header, Listing, MOST_OPERATIONS, Operation,
+    StoreError, Transaction, WatchMessage,
 };
 
 use crate::model::{LeaseId, Revision};

@@ -139,9 +139,30 @@ pub enum Operation {
         /// Which key.
         key: String,
     },
+    /// Delete every key below a prefix, however many: one operation, one
+    /// revision.
+    DeletePrefix {
+        /// Which prefix; not empty, ends in `/`.
+        prefix: String,
+    },
 }
 
-/// Writes that happen all at once, or not at all. etcd takes up to 128.
+impl Operation {
+    /// The key or prefix that it is about.
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key } => key,
+            Self::DeletePrefix { prefix } => prefix,
+        }
+    }
+}
+
+/// How many operations, and how many conditions, a transaction may have where
+/// etcd's `--max-txn-ops` is not raised.
+pub const MOST_OPERATIONS: usize = 128;
+
+/// Writes that happen all at once, or not at all. etcd takes up to
+/// [`MOST_OPERATIONS`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transaction {
     /// What must hold.
@@ -191,6 +212,15 @@ impl Transaction {
     #[must_use]
     pub fn and_delete(mut self, key: impl Into<String>) -> Self {
         self.then.push(Operation::Delete { key: key.into() });
+        self
+    }
+
+    /// With the delete of everything below a prefix.
+    #[must_use]
+    pub fn and_delete_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.then.push(Operation::DeletePrefix {
+            prefix: prefix.into(),
+        });
         self
     }
 }

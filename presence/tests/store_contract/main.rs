@@ -105,6 +105,8 @@ contract! {
         keeps_the_create_revision,
         refuses_what_is_too_large,
         refuses_the_same_key_twice,
+        deletes_all_below_a_prefix_at_once,
+        deletes_once_what_is_named_twice,
         takes_values_of_a_megabyte;
     watching:
         tells_what_happens_afterwards,

@@ -3,7 +3,7 @@ use std::time::Duration;
 use presence::model::{LeaseId, Revision};
 use presence::store::{Condition, Store, StoreError, Transaction};
 
-use crate::{Rig, delete, put};
+use crate::{Rig, delete, next_events, put};
 
 async fn value<S: Store>(store: &S, key: &str) -> Option<Vec<u8>> {
     let entry = store.get(key).await.unwrap().entry;
@@ -104,6 +104,42 @@ pub async fn refuses_the_same_key_twice(rig: &impl Rig) {
     let twice = Transaction::put("/a", "1").and_put("/a", "2", None);
     let refused = rig.store().commit(twice).await.unwrap_err();
     assert!(matches!(refused, StoreError::Rejected { .. }), "{refused}");
+}
+
+pub async fn deletes_all_below_a_prefix_at_once(rig: &impl Rig) {
+    let store = rig.store();
+    for n in 0..300 {
+        put(store, &format!("/a/{n}"), "").await;
+    }
+    put(store, "/ab", "").await;
+    let before = put(store, "/b", "").await;
+    let mut watch = store.watch("/a/", before).await.unwrap();
+    let all = Transaction::default()
+        .and_delete_prefix("/a/")
+        .and_put("/b", "done", None);
+    let refused = all.clone().when("/b", Condition::Absent);
+    assert!(!store.commit(refused).await.unwrap().succeeded);
+    let done = store.commit(all).await.unwrap();
+    assert!(done.succeeded);
+    assert_eq!(done.header.revision, before.next());
+    let events = next_events(&mut watch).await;
+    assert_eq!(events.len(), 300);
+    assert!(events.iter().all(|event| event.revision() == before.next()));
+    let left = store.list("/", None).await.unwrap().entries;
+    let left: Vec<&str> = left.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(left, ["/ab", "/b"]);
+}
+
+pub async fn deletes_once_what_is_named_twice(rig: &impl Rig) {
+    let store = rig.store();
+    let before = put(store, "/a/1", "").await;
+    let twice = Transaction::delete("/a/1").and_delete_prefix("/a/");
+    let written = twice.clone().and_put("/a/1", "", None);
+    let refused = store.commit(written).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Rejected { .. }), "{refused}");
+    let mut watch = store.watch("/a/", before).await.unwrap();
+    store.commit(twice).await.unwrap();
+    assert_eq!(next_events(&mut watch).await.len(), 1);
 }
 
 pub async fn takes_values_of_a_megabyte(rig: &impl Rig) {

@@ -1,7 +1,7 @@
 //! Between etcd's types and ours.
 
 use etcd_client::{
-    Compare, CompareOp, EventType, KeyValue, PutOptions, ResponseHeader, Txn, TxnOp,
+    Compare, CompareOp, DeleteOptions, EventType, KeyValue, PutOptions, ResponseHeader, Txn, TxnOp,
 };
 
 use super::failure::Failure;
@@ -77,6 +77,10 @@ fn operation(operation: &Operation) -> TxnOp {
             TxnOp::put(key.as_str(), value.as_slice(), options)
         }
         Operation::Delete { key } => TxnOp::delete(key.as_str(), None),
+        Operation::DeletePrefix { prefix } => {
+            let options = DeleteOptions::new().with_prefix();
+            TxnOp::delete(prefix.as_str(), Some(options))
+        }
     }
 }
 
@@ -87,6 +91,6 @@ pub(super) fn lease_of(transaction: &Transaction) -> Option<LeaseId> {
         .iter()
         .find_map(|operation| match operation {
             Operation::Put { lease, .. } => *lease,
-            Operation::Delete { .. } => None,
+            Operation::Delete { .. } | Operation::DeletePrefix { .. } => None,
         })
 }

@@ -21,7 +21,7 @@ pub use watch::EtcdWatch;
 use self::config::Checked;
 use self::connection::Connection;
 use crate::model::{LeaseId, Revision};
-use crate::store::{Commit, Fetched, Listing, Store, StoreError, Transaction};
+use crate::store::{Commit, Fetched, Listing, Operation, Store, StoreError, Transaction};
 
 /// etcd, reached as `etcdctl` reaches it.
 ///
@@ -148,10 +148,7 @@ impl Store for EtcdStore {
 
 /// What a transaction is about, for the person who reads that it was refused.
 fn subject(transaction: &Transaction) -> String {
-    use crate::store::Operation::{Delete, Put};
-    let written = transaction.then.iter().map(|operation| match operation {
-        Put { key, .. } | Delete { key } => key.as_str(),
-    });
+    let written = transaction.then.iter().map(Operation::subject);
     let compared = transaction.when.iter().map(|compare| compare.key.as_str());
     let mut keys: Vec<_> = written.chain(compared).collect();
     keys.dedup();

@@ -1,17 +1,17 @@
 //! What etcd holds, without anything of how it is reached.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::model::{LeaseId, Revision};
 use crate::store::{
-    Commit, Compare, Condition, Entry, Event, Header, Listing, Operation, StoreError, Transaction,
+    Commit, Compare, Condition, Entry, Event, Header, Listing, MOST_OPERATIONS, Operation,
+    StoreError, Transaction,
 };
 
-/// What etcd refuses, by its own defaults.
-const MOST_OPERATIONS: usize = 128;
+/// The largest request that etcd takes by its own defaults.
 const LARGEST_REQUEST: usize = 3 << 19;
 
 type Entries = BTreeMap<String, Entry>;
@@ -116,8 +116,9 @@ impl State {
         if succeeded {
             self.check_leases(transaction)?;
             let revision = self.header.revision.next();
-            let operations = transaction.then.iter();
-            events.extend(operations.filter_map(|operation| self.event(operation, revision)));
+            for operation in &transaction.then {
+                self.events(operation, revision, &mut events);
+            }
             self.record(&events);
         }
         let commit = Commit {
@@ -197,15 +198,19 @@ impl State {
             .iter()
             .filter_map(|operation| match operation {
                 Operation::Put { lease, .. } => *lease,
-                Operation::Delete { .. } => None,
+                Operation::Delete { .. } | Operation::DeletePrefix { .. } => None,
             });
         let mut gone = leases.filter(|lease| !self.leases.contains_key(lease));
         gone.next()
             .map_or(Ok(()), |lease| Err(StoreError::LeaseGone(lease)))
     }
 
-    fn event(&self, operation: &Operation, revision: Revision) -> Option<Event> {
-        match operation {
+    fn events(&self, operation: &Operation, revision: Revision, events: &mut Vec<Event>) {
+        let named: Vec<&String> = match operation {
+            Operation::DeletePrefix { prefix } => {
+                let keys = self.entries.keys();
+                keys.filter(|key| key.starts_with(prefix)).collect()
+            }
             Operation::Put { key, value, lease } => {
                 let before = self.entries.get(key);
                 let entry = Entry {
@@ -215,13 +220,19 @@ impl State {
                     lease: *lease,
                 };
                 let key = key.clone();
-                Some(Event::Put { key, entry })
+                return events.push(Event::Put { key, entry });
             }
-            Operation::Delete { key } => self.entries.get(key).map(|previous| Event::Delete {
-                key: key.clone(),
-                revision,
-                previous: Some(previous.clone()),
-            }),
+            Operation::Delete { key } => vec![key],
+        };
+        for key in named {
+            let deleted = events.iter().any(|event| event.key() == key);
+            if let Some(previous) = self.entries.get(key).filter(|_| !deleted) {
+                events.push(Event::Delete {
+                    key: key.clone(),
+                    revision,
+                    previous: Some(previous.clone()),
+                });
+            }
         }
     }
 
@@ -256,14 +267,14 @@ fn check(transaction: &Transaction) -> Result<(), StoreError> {
     if transaction.then.len() > MOST_OPERATIONS || transaction.when.len() > MOST_OPERATIONS {
         return Err(rejected("too many operations in txn request"));
     }
-    let mut written = BTreeSet::new();
     let mut size = 0;
-    for operation in &transaction.then {
-        let (Operation::Put { key, .. } | Operation::Delete { key }) = operation;
-        if let Operation::Put { value, .. } = operation {
-            size += key.len() + value.len();
-        }
-        if !written.insert(key) {
+    for (n, operation) in transaction.then.iter().enumerate() {
+        let Operation::Put { key, value, .. } = operation else {
+            continue;
+        };
+        size += key.len() + value.len();
+        let mut others = transaction.then.iter().enumerate().filter(|(m, _)| *m != n);
+        if others.any(|(_, other)| names(other, key)) {
             return Err(rejected("duplicate key given in txn request"));
         }
     }
@@ -271,6 +282,13 @@ fn check(transaction: &Transaction) -> Result<(), StoreError> {
         return Err(rejected("request is too large"));
     }
     Ok(())
+}
+
+fn names(operation: &Operation, key: &str) -> bool {
+    match operation {
+        Operation::Put { key: named, .. } | Operation::Delete { key: named } => named == key,
+        Operation::DeletePrefix { prefix } => key.starts_with(prefix),
+    }
 }
 
 fn rejected(reason: &str) -> StoreError {

@@ -17,7 +17,7 @@ pub async fn measure(report: &mut Report, fleet: &Fleet, manager: &Managing) -> 
     let before = process.cpu_time()?;
     // Not to wait for something: the length of the measurement.
     sleep(WINDOW).await;
-    let cpu = process.cpu_time()? - before;
+    let cpu = process.cpu_time()?.saturating_sub(before);
     let writes = fleet.etcd.revision().await? - revision;
     let calls = fleet.aws.calls().len() - calls;
     let what = |what| format!("idle, {} load balancers in sync: {what}", fleet.balancers);

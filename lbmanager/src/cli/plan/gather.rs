@@ -1,0 +1,117 @@
+//! What etcd has, read as a manager reads it when it starts: with the reasons
+//! why members are gone that the status records knew.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use presence::keys::status;
+use presence::mirror::{Connection, Snapshot, View};
+use presence::model::{BalancerId, Revision};
+use presence::process::exit::Failure;
+use presence::process::shutdown::Shutdown;
+use presence::store::Store;
+use tokio::task::JoinSet;
+
+use crate::absorb;
+use crate::cli::{TreeArgs, read};
+use crate::desired::Desired;
+use crate::manager::{self, Releases};
+use crate::plan::Context;
+use crate::record::Record;
+use crate::tree::{BalancerTree, Tree};
+
+/// Everything that a plan is made from, but for the load balancers.
+pub(super) struct Known {
+    pub revision: Revision,
+    pub tree: Tree,
+    pub records: BTreeMap<BalancerId, Record>,
+    releases: Releases,
+}
+
+/// What one plan is made from.
+pub(super) struct Question {
+    pub before: Record,
+    pub desired: Desired,
+    pub record: Record,
+    pub context: Context,
+}
+
+pub(super) async fn gather<S: Store>(store: &S, args: &TreeArgs) -> Result<Known, Failure> {
+    let reports = read::reports(store, &status::balancers_prefix()).await?;
+    let host = args.common.host_id()?;
+    let own = reports.into_iter().filter(|(report, _)| {
+        // Where each host has its own report, this host's own plan is made.
+        report.host().is_none_or(|other| *other == host)
+    });
+    let records: BTreeMap<BalancerId, Record> = own
+        .map(|(report, record)| (report.balancer().clone(), record))
+        .collect();
+    let mut releases = Releases::default();
+    for (key, entry) in store.list(&status::releases_prefix(), None).await?.entries {
+        releases.list(&key, &entry);
+    }
+    let snapshot = snapshot(store, args, &records).await?;
+    Ok(Known {
+        revision: snapshot.header.revision,
+        tree: snapshot.view.clone(),
+        records,
+        releases,
+    })
+}
+
+/// The first snapshot of a mirror, which is then of no use any more.
+async fn snapshot<S: Store>(
+    store: &S,
+    args: &TreeArgs,
+    records: &BTreeMap<BalancerId, Record>,
+) -> Result<Arc<Snapshot<Tree>>, Failure> {
+    let (_ends_when_dropped, shutdown) = Shutdown::manual();
+    let mut mirrors = JoinSet::new();
+    let (mut snapshots, mut connection) =
+        manager::mirror_tree(store, &args.prefix, records, &mut mirrors, &shutdown);
+    loop {
+        if let Some(snapshot) = snapshots.borrow_and_update().clone() {
+            return Ok(snapshot);
+        }
+        if let Connection::Lost(error) = connection.borrow_and_update().clone() {
+            return Err(error.into());
+        }
+        tokio::select! {
+            // Cancel-safe both: what was missed is still there when asked again.
+            changed = snapshots.changed() => changed.map_err(Failure::unexpected)?,
+            changed = connection.changed() => changed.map_err(Failure::unexpected)?,
+        }
+    }
+}
+
+impl Known {
+    /// Whether a manager cares for it: it has members, or something is left to
+    /// be done.
+    pub(super) fn is_managed(&self, id: &BalancerId) -> bool {
+        let tree = self.tree.balancer(id);
+        self.records.contains_key(id) || tree.is_some_and(|tree| !tree.members.is_empty())
+    }
+
+    pub(super) fn question(&self, id: &BalancerId, hold: Duration, now: Timestamp) -> Question {
+        let nothing = BalancerTree::default();
+        let tree = self.tree.balancer(id).map_or(&nothing, AsRef::as_ref);
+        let before = self.records.get(id).cloned().unwrap_or_default();
+        let general = self.tree.general();
+        let (desired, record) = absorb::take_in(id.kind(), before.clone(), tree, general, now);
+        Question {
+            before,
+            desired,
+            record,
+            context: Context {
+                now,
+                hold,
+                settled_at: now,
+                released: self.releases.of(id).is_some(),
+                frozen: None,
+                rejected: BTreeMap::new(),
+            },
+        }
+    }
+}

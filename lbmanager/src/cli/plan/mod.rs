@@ -1,0 +1,164 @@
+//! `lbmanager plan`: what a manager would do now. Nothing is written.
+
+mod gather;
+mod look;
+mod text;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use futures::future::join_all;
+use jiff::Timestamp;
+use presence::model::{Class, Kind, MemberId, Revision};
+use presence::process::exit::Failure;
+use presence::process::{cli, duration};
+use serde::Serialize;
+
+use super::{CHANGES, REFUSED, TreeArgs, read};
+use crate::record::{Reason, Withheld};
+
+pub(super) const EXAMPLE: &str = "Examples:
+  lbmanager plan
+  lbmanager plan elb/us-east-1/web --format json
+
+Reads the tree and the status records from etcd, looks at the load balancers, and makes the same
+plan as a manager. What only the manager knows is left out: the tree counts as quiet for long
+enough (--settle), nobody as refused a moment ago, and etcd's history as not replaced; where a
+manager withholds what is planned, that is said with it.
+
+JSON is one object:
+  revision        of the tree that was read
+  in_sync         whether nothing is to be changed, withheld or awaited anywhere
+  load_balancers  one object for each:
+    load_balancer   TYPE/REGION/NAME
+    class           the class in force, absent where no member is listed
+    in_sync         the same of this load balancer
+    register        what is to be put in: member, note
+    deregister      what is to be taken out then: member, reason, note
+    withheld        what is to leave and may not yet: member, reason, why, until
+    waiting         whether somebody is on the way into service
+    problems        what is wrong with its keys, or blocks it
+    error           why it could not be looked at, if so; then nothing else is known
+
+Exit codes: 0 in sync, 2 something is to be changed, withheld or awaited, 1 a load balancer could
+not be looked at.";
+
+/// Flags of `plan`.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    tree: TreeArgs,
+
+    /// The load balancers, with or without the prefix [default: all]
+    #[arg(value_name = "TYPE/REGION/NAME")]
+    balancers: Vec<String>,
+
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    format: Format,
+
+    /// How long members whose lease ended are held at most, as the managers
+    /// are told
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
+    hold: Duration,
+
+    /// The kinds of load balancer to look at [default: all]
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    backends: Vec<Kind>,
+}
+
+/// `--format` of `plan`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// What is to be done to all.
+#[derive(Debug, Serialize)]
+struct Answer {
+    revision: Revision,
+    in_sync: bool,
+    load_balancers: Vec<Planned>,
+}
+
+/// What is to be done to one load balancer.
+#[derive(Debug, Default, Serialize)]
+struct Planned {
+    load_balancer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<Class>,
+    in_sync: bool,
+    register: Vec<Entering>,
+    deregister: Vec<Leaving>,
+    withheld: Vec<Staying>,
+    waiting: bool,
+    problems: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Entering {
+    member: MemberId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Leaving {
+    member: MemberId,
+    reason: Reason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Staying {
+    member: MemberId,
+    #[serde(flatten)]
+    withheld: Withheld,
+}
+
+pub(super) async fn run(args: PlanArgs) -> Result<ExitCode, Failure> {
+    let named = read::named(&args.tree, &args.balancers)?;
+    let wanted = super::backends::wanted(&args.backends)?;
+    if let Some(left_out) = named.iter().find(|id| !wanted.contains(&id.kind())) {
+        return Err(Failure::usage(format!(
+            "{left_out} cannot be looked at: --backends, or what this lbmanager was built for, \
+             leaves {} out",
+            left_out.kind()
+        )));
+    }
+    let store = args.tree.one_shot().await?;
+    let known = gather::gather(&store, &args.tree).await?;
+    let chosen = read::choose(named, &known.tree, known.records.keys())?;
+    let chosen = chosen.into_iter().filter(|id| known.is_managed(id));
+    let looks = look::Looks::new(chosen, &wanted);
+    let now = Timestamp::now();
+    let planned = looks.of.iter().map(|(id, look)| {
+        let question = known.question(id, args.hold, now);
+        look::plan(id, look.as_ref(), question)
+    });
+    let planned = join_all(planned).await;
+    let answer = Answer {
+        revision: known.revision,
+        in_sync: planned.iter().all(|planned| planned.in_sync),
+        load_balancers: planned,
+    };
+    let text = match args.format {
+        Format::Text => text::answer(&answer, now),
+        Format::Json => serde_json::to_string(&answer).map_err(Failure::unexpected)? + "\n",
+    };
+    cli::print(text.as_bytes())?;
+    let failed = answer.load_balancers.iter().any(|one| one.error.is_some());
+    Ok(match (failed, answer.in_sync) {
+        (true, _) => ExitCode::from(REFUSED),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::from(CHANGES),
+    })
+}

@@ -1,0 +1,149 @@
+//! `lbmanager status --watch`: two mirrors, of the tree and of the status
+//! records, and what changed in either is shown again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use presence::departure::{Change, Step};
+use presence::keys;
+use presence::keys::status::{Report, StatusKey};
+use presence::mirror::{Connection, Mirror, View};
+use presence::model::{BalancerId, HostId, Revision};
+use presence::process::cli;
+use presence::process::exit::Failure;
+use presence::process::shutdown::Shutdown;
+use presence::store::{Entry, Store};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::{Format, Shown, StatusArgs, json, text};
+use crate::cli::read;
+use crate::manager::{self, Mirrored};
+use crate::record::Record;
+use crate::tree::Tree;
+
+/// The status records, as the mirror keeps them.
+#[derive(Debug, Clone, Default)]
+struct Records(BTreeMap<Report, Arc<Record>>);
+
+impl View for Records {
+    fn list(&mut self, key: &str, entry: &Entry) {
+        if let Some((report, record)) = manager::report(key, entry) {
+            self.0.insert(report, Arc::new(record));
+        }
+    }
+
+    fn apply(&mut self, step: Step) {
+        for change in step.changes {
+            match change {
+                Change::Put { key, entry } => self.list(&key, &entry),
+                Change::Gone { key, .. } => {
+                    if let Ok(StatusKey::Balancer(report)) = key.parse() {
+                        self.0.remove(&report);
+                    }
+                }
+            }
+        }
+    }
+
+    fn succeed(&mut self, _: &Self, _: Revision) {}
+}
+
+fn mirror<S: Store, V: View>(
+    store: &S,
+    prefix: String,
+    empty: V,
+    shutdown: &Shutdown,
+    tasks: &mut JoinSet<()>,
+) -> Mirrored<V> {
+    let (snapshots, snapshot) = watch::channel(None);
+    let mirror = Mirror {
+        store: store.clone(),
+        prefix,
+        empty,
+        replay: |_: &V| None,
+        snapshots,
+        connection: watch::Sender::new(Connection::Starting),
+    };
+    tasks.spawn(mirror.run(shutdown.clone()));
+    snapshot
+}
+
+pub(super) async fn run<S: Store>(
+    store: S,
+    args: &StatusArgs,
+    named: &BTreeSet<BalancerId>,
+) -> Result<ExitCode, Failure> {
+    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
+    // Who cannot reach etcd at all is told at once; later it is waited for.
+    read::whole(&store, &args.tree).await?;
+    let mut tasks = JoinSet::new();
+    let empty = Tree::new(Arc::new(args.tree.prefix.clone()));
+    let prefix = args.tree.prefix.prefix();
+    let mut trees = mirror(&store, prefix, empty, &shutdown, &mut tasks);
+    let prefix = keys::status::balancers_prefix();
+    let mut records = mirror(&store, prefix, Records::default(), &shutdown, &mut tasks);
+    let mut last = Last::new();
+    loop {
+        show(args, named, &mut last, &mut trees, &mut records)?;
+        tokio::select! {
+            biased;
+            // All cancel-safe: what was missed is still there when asked again.
+            () = shutdown.triggered() => break,
+            Some(_) = tasks.join_next() => {
+                return Err(Failure::unexpected("a mirror of etcd ended; this is a fault of lbmanager"));
+            }
+            _ = trees.changed() => {}
+            _ = records.changed() => {}
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was shown: as JSON, which holds everything that is shown.
+type Last = BTreeMap<(BalancerId, Option<HostId>), String>;
+
+fn show(
+    args: &StatusArgs,
+    named: &BTreeSet<BalancerId>,
+    last: &mut Last,
+    trees: &mut Mirrored<Tree>,
+    records: &mut Mirrored<Records>,
+) -> Result<(), Failure> {
+    let tree = trees.borrow_and_update().clone();
+    let records = records.borrow_and_update().clone();
+    let (Some(tree), Some(records)) = (tree, records) else {
+        return Ok(());
+    };
+    let (tree, records) = (&tree.view, &records.view.0);
+    let reports: Vec<(&Report, &Record)> = records
+        .iter()
+        .map(|(report, record)| (report, record.as_ref()))
+        .collect();
+    let ids: BTreeSet<BalancerId> = if named.is_empty() {
+        let before = last.keys().map(|(id, _)| id);
+        let reported = records.keys().map(Report::balancer);
+        let known = tree.balancers.keys().chain(reported).chain(before);
+        known.cloned().collect()
+    } else {
+        named.clone()
+    };
+    for shown in ids.iter().flat_map(|id| Shown::all(id, tree, &reports)) {
+        let key = (shown.load_balancer.clone(), shown.host.cloned());
+        let now = json(&shown)?;
+        if last.get(&key) != Some(&now) {
+            print(args.format, &shown, &now)?;
+            last.insert(key, now);
+        }
+    }
+    Ok(())
+}
+
+fn print(format: Format, shown: &Shown<'_>, json: &str) -> Result<(), Failure> {
+    match format {
+        Format::Table => cli::print((text::balancer(shown, Timestamp::now()) + "\n").as_bytes()),
+        Format::Json => cli::print(json.as_bytes()),
+    }
+}

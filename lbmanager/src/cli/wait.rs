@@ -1,0 +1,195 @@
+//! Waits until the managers' answer is in etcd.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+use presence::keys::status::{self, Report};
+use presence::model::{BalancerId, MemberKey, Revision};
+use presence::process::duration;
+use presence::process::exit::Failure;
+use presence::store::{Store, Watch, WatchMessage};
+
+use super::{read, refused, words};
+use crate::record::{Record, State};
+
+/// `--wait`.
+#[derive(Debug, Clone, Args)]
+pub struct WaitArgs {
+    /// Wait until the managers report that it is done, 5 minutes unless told
+    /// otherwise; exit 1 if they do not in time
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true,
+          default_missing_value = "5m", value_parser = duration::parse)]
+    wait: Option<Duration>,
+}
+
+/// What a member is to become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    Serving,
+    Out,
+}
+
+type Reports = BTreeMap<Report, Record>;
+
+impl WaitArgs {
+    /// Waits, if asked to, until the status of the load balancer shows that
+    /// what was written at that revision is done.
+    pub(super) async fn member<S: Store>(
+        &self,
+        store: &S,
+        member: &MemberKey,
+        revision: Revision,
+        goal: Goal,
+    ) -> Result<(), Failure> {
+        let left = self.reports(store, &member.balancer, |reports| {
+            missing(reports, member, revision, goal)
+        });
+        match left.await? {
+            None => Ok(()),
+            Some(left) => Err(refused(format!(
+                "{member}: what was written is not done after {}: {left}",
+                self.limit()
+            ))),
+        }
+    }
+
+    /// Waits, if asked to, until no manager has a status of the load balancer.
+    /// What there is if there still is one.
+    pub(super) async fn forgotten<S: Store>(
+        &self,
+        store: &S,
+        id: &BalancerId,
+    ) -> Result<Option<String>, Failure> {
+        let left = self.reports(store, id, |reports| {
+            let left = reports.keys().cloned().map(status::StatusKey::Balancer);
+            (!reports.is_empty()).then(|| words::list(left))
+        });
+        left.await
+    }
+
+    /// Waits, if asked to, until a key is gone. Whether it still is there.
+    pub(super) async fn gone<S: Store>(&self, store: &S, key: &str) -> Result<bool, Failure> {
+        let look = async || Ok(store.get(key).await?.entry.map(|_| ()));
+        Ok(self.until(store, key, look).await?.is_some())
+    }
+
+    /// Whether it was asked for.
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.wait.is_some()
+    }
+
+    /// How long is waited, in words.
+    pub(super) fn limit(&self) -> String {
+        humantime::format_duration(self.wait.unwrap_or_default()).to_string()
+    }
+
+    async fn reports<S: Store>(
+        &self,
+        store: &S,
+        id: &BalancerId,
+        missing: impl Fn(&Reports) -> Option<String>,
+    ) -> Result<Option<String>, Failure> {
+        let look = async || Ok(missing(&read::reports_on(store, id).await?));
+        self.until(store, &status::reports_on(id), look).await
+    }
+
+    /// Looks again whenever a key changes that begins so, until nothing is
+    /// missing; what still is when the time is over.
+    async fn until<S: Store, T>(
+        &self,
+        store: &S,
+        begin: &str,
+        look: impl AsyncFn() -> Result<Option<T>, Failure>,
+    ) -> Result<Option<T>, Failure> {
+        let Some(limit) = self.wait else {
+            return Ok(None);
+        };
+        let mut missing = None;
+        let looking = async {
+            let mut revision = store.get(begin).await?.header.revision;
+            loop {
+                missing = look().await?;
+                if missing.is_none() {
+                    return Ok(());
+                }
+                revision = next_change(store, begin, revision).await?;
+            }
+        };
+        // It ends in time or not; what was seen last tells.
+        match tokio::time::timeout(limit, looking).await {
+            Ok(Err(failure)) => Err(Failure::context(
+                failure,
+                "it was written, but waiting for the managers failed",
+            )),
+            Ok(Ok(())) | Err(_) => Ok(missing),
+        }
+    }
+}
+
+/// The revision of the next change to a key that begins so.
+async fn next_change<S: Store>(
+    store: &S,
+    begin: &str,
+    after: Revision,
+) -> Result<Revision, Failure> {
+    let mut watch = store.watch(begin, after).await?;
+    loop {
+        match watch.next().await? {
+            WatchMessage::Events { events, .. } => {
+                let last = events.last().map(presence::store::Event::revision);
+                return Ok(last.unwrap_or(after));
+            }
+            WatchMessage::Progress(_) => {}
+            WatchMessage::Compacted(revision) => return Ok(revision),
+        }
+    }
+}
+
+/// What keeps the change from being done.
+fn missing(
+    reports: &Reports,
+    member: &MemberKey,
+    revision: Revision,
+    goal: Goal,
+) -> Option<String> {
+    if reports.is_empty() {
+        // Nobody would have put it in either.
+        let nobody = "no manager has looked at the load balancer";
+        return (goal == Goal::Serving).then(|| nobody.to_owned());
+    }
+    reports.values().find_map(|record| {
+        let known = record.members.get(&member.member);
+        let state = known.map_or(State::Absent, |known| known.state);
+        let reached = match goal {
+            Goal::Serving => state == State::Serving,
+            Goal::Out => matches!(state, State::Absent | State::Rejected),
+        };
+        if record.revision >= revision && reached {
+            return None;
+        }
+        Some(seen(record, member, revision, state))
+    })
+}
+
+fn seen(record: &Record, member: &MemberKey, revision: Revision, state: State) -> String {
+    let manager = &record.manager;
+    if record.revision < revision {
+        return format!(
+            "the manager {manager} is at revision {} yet, not at {revision}",
+            record.revision
+        );
+    }
+    let known = record.members.get(&member.member);
+    let detail = known.and_then(|known| known.detail.clone());
+    let withheld = record.withheld.get(&member.member);
+    let withheld = withheld.map(|withheld| withheld.why.clone());
+    let error = record.error.as_ref().map(|error| error.what.clone());
+    let state = format!(
+        "the manager {manager} says that it is {}",
+        words::name(state)
+    );
+    let more = [detail, withheld, error].into_iter().flatten();
+    let all: Vec<String> = std::iter::once(state).chain(more).collect();
+    all.join("; ")
+}
