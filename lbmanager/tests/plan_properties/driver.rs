@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lbmanager::absorb;
-use lbmanager::desired::{Desired, desired};
+use lbmanager::desired::Desired;
 use lbmanager::observed::{Condition, Observed};
 use lbmanager::plan::{Context, Plan, plan};
 use lbmanager::record::{Record, State};
@@ -104,9 +104,10 @@ impl Driver {
             self.replacements = orders.replacements;
             self.record.revision = orders.tree.revision;
         }
-        let record = absorb::since_purge(std::mem::take(&mut self.record), orders.tree);
-        let desired = desired(Kind::Elb, orders.tree, orders.general, &record);
-        self.record = absorb::absorb(record, orders.tree, &desired, now);
+        let before = std::mem::take(&mut self.record);
+        let (desired, record) =
+            absorb::take_in(Kind::Elb, before, orders.tree, orders.general, now);
+        self.record = record;
         self.refused.retain(|member, (refused, _)| {
             let key = desired.members.get(member).map(|key| key.mod_revision);
             key.is_some() && key == *refused
@@ -115,14 +116,7 @@ impl Driver {
     }
 
     fn nothing_left(&self, desired: &Desired, orders: &Orders<'_>) -> bool {
-        desired.members.is_empty()
-            && desired.elsewhere.is_empty()
-            && orders.frozen.is_none()
-            && self
-                .record
-                .members
-                .values()
-                .all(|known| known.removal.is_none())
+        orders.frozen.is_none() && self.record.has_nothing_left(desired)
     }
 
     /// Observes, and decides.
