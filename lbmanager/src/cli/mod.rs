@@ -49,7 +49,8 @@ const CHANGES: u8 = 2;
     name = "lbmanager",
     version = presence::process::VERSION,
     args_conflicts_with_subcommands = true,
-    max_term_width = 100
+    max_term_width = 100,
+    verbatim_doc_comment
 )]
 pub struct Cli {
     #[command(subcommand)]

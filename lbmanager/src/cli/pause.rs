@@ -89,9 +89,8 @@ fn outcome(pause: bool, written: bool) -> &'static str {
 
 /// What a load balancer's own config says wins over the config of everything.
 async fn tell_exceptions<S: Store>(store: &S, args: &TreeArgs, pause: bool) -> Result<(), Failure> {
-    let whole = read::whole(store, args).await?;
-    let other: Vec<&BalancerId> = whole
-        .tree
+    let tree = read::tree(store, args).await?;
+    let other: Vec<&BalancerId> = tree
         .balancers
         .iter()
         .filter(|(_, tree)| {

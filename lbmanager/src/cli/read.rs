@@ -26,11 +26,14 @@ pub(super) struct Whole {
 pub(super) async fn whole<S: Store>(store: &S, args: &TreeArgs) -> Result<Whole, Failure> {
     // The tree second, so that no status is newer than it.
     let reports = reports(store, &status::balancers_prefix()).await?;
+    let tree = tree(store, args).await?;
+    Ok(Whole { tree, reports })
+}
+
+/// Reads the tree alone.
+pub(super) async fn tree<S: Store>(store: &S, args: &TreeArgs) -> Result<Tree, Failure> {
     let listing = store.list(&args.prefix.prefix(), None).await?;
-    Ok(Whole {
-        tree: view(&args.prefix, &listing.entries),
-        reports,
-    })
+    Ok(view(&args.prefix, &listing.entries))
 }
 
 /// The load balancers that the arguments name, each once.

@@ -75,6 +75,13 @@ pub(super) async fn run(args: SetArgs) -> Result<ExitCode, Failure> {
     let store = args.tree.one_shot().await?;
     let written = write(&store, &args, &member, &options).await?;
     cli::print(written.words(&member).as_bytes())?;
+    if written.published > 0 {
+        tracing::warn!(
+            "{} of those that moved over are published by somebody, who goes on to name the other \
+             class: change it there as well",
+            written.published
+        );
+    }
     let goal = if written.drains {
         Goal::Out
     } else {
@@ -155,6 +162,8 @@ struct Written {
     drains: bool,
     leased: bool,
     moved: usize,
+    /// How many of those are on a lease.
+    published: usize,
 }
 
 impl Written {
@@ -164,7 +173,7 @@ impl Written {
             value => format!(" with {}", String::from_utf8_lossy(value)),
         };
         let lease = if self.leased {
-            ", on the lease of whoever publishes it"
+            ", on the lease of whoever publishes it, and may write it again with other options"
         } else {
             ""
         };
@@ -208,6 +217,10 @@ async fn write<S: Store>(
             value,
             leased: lease.is_some(),
             moved: others.len(),
+            published: others
+                .iter()
+                .filter(|(_, entry)| entry.lease.is_some())
+                .count(),
         }))
     })
     .await

@@ -190,6 +190,7 @@ fn seen(record: &Record, member: &MemberKey, revision: Revision, state: State) -
         words::name(state)
     );
     let more = [detail, withheld, error].into_iter().flatten();
-    let all: Vec<String> = std::iter::once(state).chain(more).collect();
+    let all = std::iter::once(state).chain(more);
+    let all: Vec<String> = all.chain(record.problems.iter().cloned()).collect();
     all.join("; ")
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use testbed::aws::Aws;
 use testbed::etcd::Etcd;
-use testbed::process::{Program, Running, Stream};
+use testbed::lbmanager::{Launch, LbManager};
+use testbed::process::{Program, Stream};
 
 /// Longer than anything here takes.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -89,22 +90,10 @@ impl Rig {
     }
 
     /// A manager of what AWS has.
-    async fn manager(&self, aws: &Aws) -> Manager {
-        let state = tempfile::tempdir().unwrap();
-        let directory = state.path().to_str().unwrap();
-        let args = ["run", "--settle=100ms", "--state-dir", directory];
-        let running = with_aws(self.program(&args), aws).start().await.unwrap();
-        Manager {
-            _running: running,
-            _state: state,
-        }
+    async fn manager(&self, aws: &Aws) -> LbManager {
+        let launch = Launch::new(&self.etcd, aws).unwrap();
+        launch.args(["--settle=100ms"]).start().await.unwrap()
     }
-}
-
-/// A running manager, which is killed at the end.
-struct Manager {
-    _running: Running,
-    _state: tempfile::TempDir,
 }
 
 /// Nothing of the environment of the test may matter.
@@ -113,14 +102,6 @@ fn lbmanager(endpoint: &str, args: &[&str]) -> Program {
         .env_clear()
         .env("ETCDCTL_ENDPOINTS", endpoint)
         .args(args)
-}
-
-fn with_aws(program: Program, aws: &Aws) -> Program {
-    program
-        .env("AWS_ENDPOINT_URL", aws.url())
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
 }
 
 async fn finish(program: Program) -> Answer {

@@ -1,8 +1,9 @@
 //! `set`, `rm`, `drain`, `undrain`, `pause`, `resume`.
 
 use testbed::aws::Aws;
+use tokio::time::Instant;
 
-use crate::{Rig, WEB};
+use crate::{DEADLINE, Rig, WEB, json};
 
 const ONE: &str = "elb/us-east-1/web/multiple/i-00000001";
 const TWO: &str = "elb/us-east-1/web/multiple/i-00000002";
@@ -76,8 +77,11 @@ async fn the_other_class_is_refused_and_switched_to_in_one_revision() {
         stderr.contains("has 2 member(s) in class multiple"),
         "{stderr}"
     );
-    let said = rig.ok(&["set", single, "--switch-class"]).await;
-    assert!(said.contains("2 moved over to class single"), "{said}");
+    let answer = rig.run(&["set", single, "--switch-class"]).await;
+    let said = "2 moved over to class single";
+    assert!(answer.stdout.contains(said), "{answer:?}");
+    let warned = "1 of those that moved over are published";
+    assert!(answer.stderr.contains(warned), "{answer:?}");
     let expected = [
         "single/i-00000001",
         "single/i-00000002",
@@ -250,4 +254,42 @@ async fn waiting_for_nobody_ends_and_says_so() {
         rig.value(ONE).await.is_some(),
         "it was written all the same"
     );
+}
+
+#[tokio::test]
+async fn what_two_write_at_once_is_both_there() {
+    let rig = Rig::start().await;
+    rig.put(ONE, "{}").await;
+    for weight in 1..=10 {
+        let weight_flag = format!("--weight={weight}");
+        let weigh = ["set", ONE, &weight_flag];
+        let (drain, back) = (["drain", ONE], ["undrain", ONE]);
+        let flip = if weight % 2 == 1 { &drain } else { &back };
+        tokio::join!(rig.ok(&weigh), rig.ok(flip));
+        let value = json(&rig.value(ONE).await.unwrap());
+        assert_eq!(value["weight"], weight, "{value}");
+        assert_eq!(value["drain"] == true, weight % 2 == 1, "{value}");
+    }
+}
+
+#[tokio::test]
+async fn switching_the_class_leaves_no_moment_without_a_member() {
+    let rig = Rig::start().await;
+    let aws = Aws::start().await.unwrap();
+    let web = aws.create("us-east-1", "web");
+    let _manager = rig.manager(&aws).await;
+    rig.ok(&["set", ONE, "--wait=50s"]).await;
+    rig.ok(&["set", TWO, "--wait=50s"]).await;
+    let begin = Instant::now();
+    let single = "elb/us-east-1/web/single/i-00000003";
+    rig.ok(&["set", single, "--switch-class", "--wait=50s"])
+        .await;
+    let only = |aws: &Aws, id: &str| Vec::from_iter(aws.registered("us-east-1", "web")) == [id];
+    let alone = aws.wait_until("one to serve", |aws| only(aws, "i-00000003"), DEADLINE);
+    alone.await.unwrap();
+    rig.ok(&["set", ONE, "--switch-class", "--wait=50s"]).await;
+    let all = aws.wait_until("all to serve", |_| web.in_service().len() == 3, DEADLINE);
+    all.await.unwrap();
+    let timeline = web.timeline();
+    assert!(timeline.min_in_service_between(begin, Instant::now()) > 0);
 }

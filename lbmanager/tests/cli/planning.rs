@@ -1,15 +1,16 @@
 //! `plan`.
 
 use testbed::aws::Aws;
+use testbed::lbmanager::environment;
 
-use crate::{Answer, Rig, WEB, finish, json, with_aws};
+use crate::{Answer, Rig, WEB, finish, json};
 
 const ONE: &str = "elb/us-east-1/web/multiple/i-00000001";
 const TWO: &str = "elb/us-east-1/web/multiple/i-00000002";
 
 async fn plan(rig: &Rig, aws: &Aws, more: &[&str]) -> Answer {
     let args = [&["plan"], more].concat();
-    finish(with_aws(rig.program(&args), aws)).await
+    finish(rig.program(&args).envs(environment(aws))).await
 }
 
 #[tokio::test]
@@ -130,6 +131,6 @@ async fn manage_once(rig: &Rig, aws: &Aws) {
     let state = tempfile::tempdir().unwrap();
     let directory = state.path().to_str().unwrap();
     let args = ["run", "--once", "--settle=0s", "--state-dir", directory];
-    let answer = finish(with_aws(rig.program(&args), aws)).await;
+    let answer = finish(rig.program(&args).envs(environment(aws))).await;
     assert_eq!(answer.code, Some(0), "{answer:?}");
 }

@@ -14,13 +14,13 @@ use crate::store::etcd::{EtcdConfig, Secret};
 
 const USER: &str = "ETCDCTL_USER";
 const PASSWORD: &str = "ETCDCTL_PASSWORD";
+const HEADING: &str = "etcd, as etcdctl is told";
 
 /// Flags to flatten into a binary's command.
 // User and password are read from the environment by hand: a user from there
 // may bring a password along, one from an argument may not, and a password
 // has no argument at all.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "etcd, as etcdctl is told")]
 pub struct EtcdArgs {
     /// Where etcd is: host:port or URLs, comma-separated
     #[arg(
@@ -29,28 +29,33 @@ pub struct EtcdArgs {
         value_name = "URL,…",
         value_delimiter = ',',
         default_value = "http://127.0.0.1:2379",
-        global = true
+        global = true,
+        help_heading = HEADING
     )]
     endpoints: Vec<String>,
 
     /// Certificates (PEM) of those who sign etcd's; the system's by default
-    #[arg(long, env = "ETCDCTL_CACERT", value_name = "FILE", value_parser = path, global = true)]
+    #[arg(long, env = "ETCDCTL_CACERT", value_name = "FILE", value_parser = path, global = true,
+          help_heading = HEADING)]
     cacert: Option<PathBuf>,
 
     /// Our certificate (PEM); comes with --key
-    #[arg(long, env = "ETCDCTL_CERT", value_name = "FILE", value_parser = path, global = true)]
+    #[arg(long, env = "ETCDCTL_CERT", value_name = "FILE", value_parser = path, global = true,
+          help_heading = HEADING)]
     cert: Option<PathBuf>,
 
     /// The key of our certificate (PEM); comes with --cert
-    #[arg(long, env = "ETCDCTL_KEY", value_name = "FILE", value_parser = path, global = true)]
+    #[arg(long, env = "ETCDCTL_KEY", value_name = "FILE", value_parser = path, global = true,
+          help_heading = HEADING)]
     key: Option<PathBuf>,
 
     /// Our name, without a password [env: ETCDCTL_USER=NAME or NAME:PASSWORD]
-    #[arg(long, value_name = "NAME", global = true)]
+    #[arg(long, value_name = "NAME", global = true, help_heading = HEADING)]
     user: Option<String>,
 
     /// Our password is in this file [env for the password: ETCDCTL_PASSWORD]
-    #[arg(long, value_name = "FILE", value_parser = path, global = true)]
+    #[arg(long, value_name = "FILE", value_parser = path, global = true,
+          help_heading = HEADING)]
     password_file: Option<PathBuf>,
 
     /// How long an endpoint may take to answer when it is connected to
@@ -60,7 +65,8 @@ pub struct EtcdArgs {
         value_name = "DURATION",
         default_value = "2s",
         value_parser = dial_timeout,
-        global = true
+        global = true,
+        help_heading = HEADING
     )]
     dial_timeout: Duration,
 }
