@@ -120,6 +120,13 @@ impl Departure {
 }
 
 impl BalancerTree {
+    /// Whether it is a member, in whichever class.
+    pub fn lists(&self, member: &MemberId) -> bool {
+        [Class::Multiple, Class::Single]
+            .into_iter()
+            .any(|class| self.members.contains_key(&(class, member.clone())))
+    }
+
     fn is_empty(&self) -> bool {
         self.members.is_empty() && self.config.is_none()
     }

@@ -8,6 +8,7 @@
 mod fleet;
 mod releases;
 mod start;
+mod told;
 mod words;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub use fleet::{Fleet, Launch};
 pub use releases::Releases;
 pub(crate) use start::{Mirrored, mirror_tree, report, reports};
 pub use start::{Parts, Settings, start};
+use told::Told;
 
 use crate::history::History;
 use crate::metrics::Metrics;
@@ -73,6 +75,9 @@ pub struct Manager<S: Store> {
     pub(crate) replacements: u32,
     pub(crate) reconnects: u32,
     pub(crate) malformed: Arc<BTreeMap<String, KeyError>>,
+    told: Option<Told>,
+    /// Whether somebody was dismissed since then.
+    dismissed: bool,
 }
 
 impl<S: Store> Manager<S> {
@@ -140,17 +145,41 @@ impl<S: Store> Manager<S> {
             self.resync_at = Instant::now() + self.settings.next_resync();
         }
         self.release(&snapshot, &releases.view).await;
-        let frozen: Option<Arc<str>> = self.history.frozen().map(Into::into);
-        let tree = &snapshot.view;
-        self.fleet.steer(tree, |id, balancer| Orders {
-            tree: Arc::clone(balancer),
-            general: tree.general.clone(),
-            released: releases.view.of(id),
-            frozen: frozen.clone(),
-            replacements: snapshot.replacements,
+        self.steer(Told {
+            snapshot: Arc::clone(&snapshot),
+            releases,
+            frozen: self.history.frozen().map(Into::into),
             resync: self.resync,
         });
         self.show(Some(&snapshot));
+    }
+
+    /// Tells the reconcilers what they do not know yet.
+    fn steer(&mut self, news: Told) {
+        let dismissed = std::mem::take(&mut self.dismissed);
+        let tree = &news.snapshot.view;
+        match &self.told {
+            // Who was dismissed may be wanted again by what all know already.
+            Some(told) if told.is_same(&news) && !dismissed => return,
+            Some(_) => {}
+            None => {
+                let members = tree.balancers.values().map(|one| one.members.len());
+                tracing::info!(
+                    "the tree has been read: {} load balancers with {} members",
+                    tree.balancers.len(),
+                    members.sum::<usize>()
+                );
+            }
+        }
+        self.fleet.steer(tree, |id, balancer| Orders {
+            tree: Arc::clone(balancer),
+            general: tree.general.clone(),
+            released: news.releases.view.of(id),
+            frozen: news.frozen.clone(),
+            replacements: news.snapshot.replacements,
+            resync: news.resync,
+        });
+        self.told = Some(news);
     }
 
     async fn check_history(&mut self, snapshot: &Snapshot<Tree>) {
@@ -206,6 +235,7 @@ impl<S: Store> Manager<S> {
             }
             self.metrics.show(&reports);
         }
+        self.dismissed |= !forgotten.is_empty();
         for id in forgotten {
             self.history.forgot(&id);
             self.fleet.dismiss(&id);

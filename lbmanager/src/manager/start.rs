@@ -183,6 +183,8 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         replacements: 0,
         reconnects: 0,
         malformed: Arc::default(),
+        told: None,
+        dismissed: false,
     })
 }
 
@@ -275,12 +277,8 @@ fn replay_from(known: &BTreeMap<BalancerId, Known>, tree: &Tree) -> Option<Revis
         .iter()
         .filter(|(id, known)| {
             let balancer = tree.balancer(id);
-            let listed = |member| {
-                balancer.is_some_and(|balancer| {
-                    balancer.members.keys().any(|(_, other)| other == member)
-                })
-            };
-            known.listed.iter().any(|member| !listed(member))
+            let lists = |member| balancer.is_some_and(|balancer| balancer.lists(member));
+            known.listed.iter().any(|member| !lists(member))
         })
         .map(|(_, known)| known.revision)
         .min()

@@ -10,6 +10,7 @@ mod decide;
 mod hook;
 mod pass;
 mod pretend;
+mod seal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::observed::Described;
 use crate::record::Record;
 use crate::tree::{BalancerTree, Config};
 use pass::{PassError, Passed};
+use seal::Seal;
 
 /// Changes that come within this time of each other are one burst,
 const BURST_GAP: Duration = Duration::from_millis(5);
@@ -123,7 +125,7 @@ pub struct Reconciler<S, B, H = NoHook> {
     shared: Shared<S, B, H>,
     record: Record,
     /// The status as it is in the store, as far as is known.
-    written: Option<Vec<u8>>,
+    written: Option<Seal>,
     /// Who is registered, where nothing can have changed it since it was read
     /// but this reconciler.
     described: Option<Described>,
@@ -161,7 +163,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         let now = shared.clock.now();
         Self {
             id,
-            written: record.as_ref().map(Record::to_json),
+            written: record.as_ref().map(|record| Seal::of(&record.to_json())),
             record: record.unwrap_or_default(),
             described: None,
             rejected: BTreeMap::new(),

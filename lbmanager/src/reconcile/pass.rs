@@ -10,6 +10,7 @@ use presence::process::backoff::Backoff;
 use presence::store::{Store, StoreError, Transaction};
 
 use super::decide::Question;
+use super::seal::Seal;
 use super::{Crash, Hook, Orders, Point, Reconciler, Rejection, Report, Rest, SETTLE_AT_MOST};
 use crate::absorb;
 use crate::backend::{Backend, BackendError, Outcome};
@@ -267,7 +268,8 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     /// Writes the status, if it is not what the store has. Whether it did.
     async fn save(&mut self) -> Result<bool, StoreError> {
         let value = self.record.to_json();
-        if self.written.as_ref() == Some(&value) {
+        let seal = Seal::of(&value);
+        if self.written == Some(seal) {
             return Ok(false);
         }
         let key = keys::status::balancer(&self.shared.settings.host, &self.id);
@@ -276,9 +278,9 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         let commit = self
             .shared
             .store
-            .commit(Transaction::put(key, value.clone()))
+            .commit(Transaction::put(key, value))
             .await?;
-        self.written = Some(value);
+        self.written = Some(seal);
         self.shared.board.wrote(&self.id, commit.header.revision);
         Ok(true)
     }

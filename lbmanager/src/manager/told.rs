@@ -1,0 +1,27 @@
+//! What the reconcilers were told last. The main loop turns with every report
+//! of theirs, which is not to cost a look at all of them.
+
+use std::sync::Arc;
+
+use presence::mirror::Snapshot;
+
+use super::Releases;
+use crate::tree::Tree;
+
+pub(super) struct Told {
+    pub snapshot: Arc<Snapshot<Tree>>,
+    pub releases: Arc<Snapshot<Releases>>,
+    pub frozen: Option<Arc<str>>,
+    pub resync: u64,
+}
+
+impl Told {
+    /// Whether telling this would be telling the same. Snapshots are replaced
+    /// and never changed.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.snapshot, &other.snapshot)
+            && Arc::ptr_eq(&self.releases, &other.releases)
+            && self.frozen == other.frozen
+            && self.resync == other.resync
+    }
+}
