@@ -29,8 +29,8 @@ help: ## List the targets
 .PHONY: demo
 demo: ## Show it at work on this machine, AWS simulated; KEEP=1 leaves it up
 	.ci/tools build etcd
-	$(CARGO) build --locked --release -p lbmanager
-	$(CARGO) run --locked --release -p testbed --bin demo
+	$(CARGO) build --locked -p lbmanager
+	$(CARGO) run --locked -p testbed --bin demo
 
 .PHONY: test
 test: test-tools ## Everything that must hold; installs what it lacks

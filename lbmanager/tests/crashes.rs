@@ -141,7 +141,8 @@ impl Scenario {
             assert_eq!(world.backend.gaps(), Vec::<String>::new(), "{context}");
         }
         world.backend.forget_calls();
-        world.pass(Duration::from_hours(1)).await;
+        // Two looks for drift.
+        world.pass(Duration::from_mins(12)).await;
         assert_eq!(world.backend.writes(), 0, "{context}: it has come to rest");
         world.stop().await;
         crashed.is_some()
