@@ -14,6 +14,7 @@ use presence::process::health::Health;
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
 use presence::store::{Header, Store, StoreError};
+use presence::watch_state::Replaced;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -128,13 +129,17 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         statuses = first_statuses(&parts, &heartbeat) => statuses,
     };
     let now = parts.clock.now();
-    parts.history.check(header, &revisions(&statuses), now);
+    let known = parts.history.known();
+    parts
+        .history
+        .check(&known, header, &revisions(&statuses), now);
     let records: BTreeMap<BalancerId, Record> = statuses
         .into_iter()
         .map(|(id, (_, record))| (id, record))
         .collect();
     let mut mirrors = JoinSet::new();
-    let (snapshots, connection) = mirror_tree(&parts, &records, &mut mirrors);
+    let told = watch::Sender::new(None);
+    let (snapshots, connection) = mirror_tree(&parts, &records, told.subscribe(), &mut mirrors);
     let releases = mirror_releases(&parts, &mut mirrors);
     let resync_at = Instant::now() + parts.settings.next_resync();
     Some(Manager {
@@ -147,6 +152,7 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         history: parts.history,
         snapshots,
         connection,
+        told,
         releases,
         mirrors,
         metrics: parts.metrics,
@@ -187,6 +193,7 @@ type Mirrored<V> = watch::Receiver<Option<Arc<presence::mirror::Snapshot<V>>>>;
 fn mirror_tree<S: Store>(
     parts: &Parts<S>,
     records: &BTreeMap<BalancerId, Record>,
+    told: watch::Receiver<Option<Replaced>>,
     mirrors: &mut JoinSet<()>,
 ) -> (Mirrored<Tree>, watch::Receiver<Connection>) {
     let (snapshots, snapshot) = watch::channel(None);
@@ -200,6 +207,7 @@ fn mirror_tree<S: Store>(
         prefix: parts.settings.tree.prefix(),
         empty: Tree::new(Arc::new(parts.settings.tree.clone())),
         replay: move |tree: &Tree| replay_from(&known, tree),
+        told,
         snapshots,
         connection: connections,
     };
@@ -214,6 +222,7 @@ fn mirror_releases<S: Store>(parts: &Parts<S>, mirrors: &mut JoinSet<()>) -> Mir
         prefix: keys::status::releases_prefix(),
         empty: Releases::default(),
         replay: |_: &Releases| None,
+        told: watch::channel(None).1,
         snapshots,
         connection: watch::Sender::new(Connection::Starting),
     };
