@@ -72,49 +72,65 @@ impl History {
         })
     }
 
+    /// What is remembered. To be taken before the store is asked: what is
+    /// written while it answers is newer than its answer.
+    pub fn known(&self) -> Memory {
+        self.memory.clone()
+    }
+
     /// Compares an answer of the store, and the status records in it, with
-    /// what is remembered.
+    /// what was known before it was asked. How the history was replaced, if it
+    /// was.
     pub fn check(
         &mut self,
+        known: &Memory,
         answer: Header,
         statuses: &BTreeMap<BalancerId, Revision>,
         now: Timestamp,
-    ) {
-        if self.memory.revision == Revision::default() {
-            return self.accept(answer, statuses);
+    ) -> Option<Replaced> {
+        if known.revision == Revision::default() {
+            self.accept(answer, statuses);
+            return None;
         }
         let remembered = Header {
-            cluster: self.memory.cluster,
-            revision: self.memory.revision,
+            cluster: known.cluster,
+            revision: known.revision,
         };
-        match Replaced::check(remembered, answer) {
-            Err(replaced) => self.replaced(&replaced.to_string(), now),
-            Ok(()) => {
-                if let Some(why) = self.lost_status(statuses) {
-                    self.replaced(&why, now);
-                }
+        let statuses = by_name(statuses);
+        let verdict = Replaced::check(remembered, answer);
+        let replaced = verdict.err().or_else(|| self.lost_status(known, &statuses));
+        self.memory.cluster = answer.cluster;
+        if let Some(replaced) = &replaced {
+            self.replaced(&replaced.to_string(), now);
+            self.memory.revision = answer.revision;
+            self.memory.statuses = statuses;
+        } else {
+            self.memory.revision = self.memory.revision.max(answer.revision);
+            for (id, revision) in statuses {
+                let newest = self.memory.statuses.entry(id).or_default();
+                *newest = revision.max(*newest);
             }
         }
-        self.memory.cluster = answer.cluster;
-        self.memory.revision = answer.revision;
-        self.remember(statuses);
+        replaced
     }
 
-    fn lost_status(&self, statuses: &BTreeMap<BalancerId, Revision>) -> Option<String> {
-        let by_name: BTreeMap<String, Revision> = statuses
-            .iter()
-            .map(|(id, revision)| (id.to_string(), *revision))
-            .collect();
-        self.memory
-            .statuses
-            .iter()
-            .find_map(|(id, remembered)| match by_name.get(id) {
-                None => Some(format!("the status of {id} is gone")),
-                Some(now) if now < remembered => Some(format!(
-                    "the status of {id} is of revision {now}, older than {remembered}"
-                )),
-                Some(_) => None,
-            })
+    /// One that this manager deleted since is no loss.
+    fn lost_status(
+        &self,
+        known: &Memory,
+        statuses: &BTreeMap<String, Revision>,
+    ) -> Option<Replaced> {
+        let mut known = known.statuses.iter();
+        let lost = known.find_map(|(id, remembered)| match statuses.get(id) {
+            None if self.memory.statuses.contains_key(id) => {
+                Some(format!("the status of {id} is gone"))
+            }
+            Some(now) if now < remembered => Some(format!(
+                "the status of {id} is of revision {now}, older than {remembered}"
+            )),
+            _ => None,
+        });
+        lost.map(Replaced::Lost)
     }
 
     /// The store is at this revision at least.
@@ -154,16 +170,9 @@ impl History {
         self.memory = Memory {
             cluster: answer.cluster,
             revision: answer.revision,
+            statuses: by_name(statuses),
             ..Memory::default()
         };
-        self.remember(statuses);
-    }
-
-    fn remember(&mut self, statuses: &BTreeMap<BalancerId, Revision>) {
-        self.memory.statuses = statuses
-            .iter()
-            .map(|(id, revision)| (id.to_string(), *revision))
-            .collect();
     }
 
     /// Whether there is something to save.
@@ -181,6 +190,13 @@ impl History {
         self.saved = self.memory.clone();
         Ok(())
     }
+}
+
+fn by_name(statuses: &BTreeMap<BalancerId, Revision>) -> BTreeMap<String, Revision> {
+    let statuses = statuses.iter();
+    statuses
+        .map(|(id, revision)| (id.to_string(), *revision))
+        .collect()
 }
 
 #[cfg(test)]
@@ -202,9 +218,24 @@ mod tests {
             .collect()
     }
 
+    fn check(
+        history: &mut History,
+        answer: Header,
+        statuses: &BTreeMap<BalancerId, Revision>,
+        now: Timestamp,
+    ) {
+        let known = history.known();
+        history.check(&known, answer, statuses, now);
+    }
+
     fn known() -> History {
         let mut history = History::forgetful();
-        history.check(header(1, 10), &statuses(&[("elb/us-east-1/a", 7)]), NOW);
+        check(
+            &mut history,
+            header(1, 10),
+            &statuses(&[("elb/us-east-1/a", 7)]),
+            NOW,
+        );
         assert_eq!(history.frozen(), None, "nothing to compare with");
         history
     }
@@ -212,7 +243,12 @@ mod tests {
     #[test]
     fn the_same_history_going_on_holds_nothing() {
         let mut history = known();
-        history.check(header(1, 12), &statuses(&[("elb/us-east-1/a", 9)]), NOW);
+        check(
+            &mut history,
+            header(1, 12),
+            &statuses(&[("elb/us-east-1/a", 9)]),
+            NOW,
+        );
         assert_eq!(history.frozen(), None);
     }
 
@@ -227,9 +263,9 @@ mod tests {
             (header(1, 99), BTreeMap::new()),
         ] {
             let mut history = known();
-            history.check(answer, &statuses, NOW);
+            check(&mut history, answer, &statuses, NOW);
             assert!(history.frozen().is_some(), "{answer:?} {statuses:?}");
-            history.check(answer, &statuses, NOW);
+            check(&mut history, answer, &statuses, NOW);
             assert!(history.frozen().is_some(), "until somebody says so");
             history.accept(answer, &statuses);
             assert_eq!(history.frozen(), None);
@@ -240,7 +276,25 @@ mod tests {
     fn a_status_that_we_deleted_is_not_missed() {
         let mut history = known();
         history.forgot(&"elb/us-east-1/a".parse().unwrap());
-        history.check(header(1, 12), &BTreeMap::new(), NOW);
+        check(&mut history, header(1, 12), &BTreeMap::new(), NOW);
         assert_eq!(history.frozen(), None);
+    }
+
+    #[test]
+    fn what_is_written_or_deleted_while_etcd_answers_is_newer_than_the_answer() {
+        let mut history = known();
+        let (a, b) = ("elb/us-east-1/a".parse().unwrap(), "elb/us-east-1/b");
+        let before = history.known();
+        history.wrote(&a, Revision(13));
+        let answer = statuses(&[("elb/us-east-1/a", 7), (b, 9)]);
+        let verdict = history.check(&before, header(1, 12), &answer, NOW);
+        assert_eq!(verdict, None);
+        let before = history.known();
+        history.forgot(&a);
+        let verdict = history.check(&before, header(1, 14), &statuses(&[(b, 9)]), NOW);
+        assert_eq!((verdict, history.frozen()), (None, None));
+        let older = statuses(&[(b, 8)]);
+        let before = history.known();
+        assert!(history.check(&before, header(1, 15), &older, NOW).is_some());
     }
 }

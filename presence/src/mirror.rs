@@ -71,6 +71,9 @@ pub struct Mirror<S, V, F> {
     /// Asked once, with the first view: from which revision on the causes of
     /// departures are wanted. `None`: from now on.
     pub replay: F,
+    /// What others find out: that the history was replaced, though nothing
+    /// here says so.
+    pub told: Option<watch::Receiver<Option<Replaced>>>,
     /// Where snapshots go.
     pub snapshots: watch::Sender<Option<Arc<Snapshot<V>>>>,
     /// Where the state of the connection goes.
@@ -95,6 +98,7 @@ where
             prefix: self.prefix,
             empty: self.empty,
             state: WatchState::default(),
+            told: self.told,
             snapshots: self.snapshots,
             connection: self.connection,
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
@@ -112,6 +116,7 @@ struct Following<S, V> {
     prefix: String,
     empty: V,
     state: WatchState,
+    told: Option<watch::Receiver<Option<Replaced>>>,
     snapshots: watch::Sender<Option<Arc<Snapshot<V>>>>,
     connection: watch::Sender<Connection>,
     backoff: Backoff,
@@ -217,6 +222,8 @@ impl<S: Store, V: View> Following<S, V> {
                         self.state.compacted();
                     }
                 },
+                // Cancel-safe: what was not taken stays changed.
+                replaced = told(&mut self.told) => self.judge(|state| state.told(replaced)),
                 // Cancel-safe: a tick that is dropped stays due.
                 _ = check.tick() => self.check().await?,
             }
@@ -313,6 +320,21 @@ impl<V> Snapshot<V> {
         if let Err(replaced) = verdict {
             self.replacements += 1;
             self.replaced = Some(replaced);
+        }
+    }
+}
+
+/// Waits to be told; for ever where nobody is there to tell.
+async fn told(told: &mut Option<watch::Receiver<Option<Replaced>>>) -> Replaced {
+    let Some(told) = told else {
+        return std::future::pending().await;
+    };
+    loop {
+        if told.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        if let Some(replaced) = told.borrow_and_update().clone() {
+            return replaced;
         }
     }
 }

@@ -35,6 +35,9 @@ pub enum Replaced {
         /// The revision that answered.
         now: Revision,
     },
+    /// Something that was written before is not there, or is older.
+    #[error("{0}")]
+    Lost(String),
 }
 
 impl Replaced {
@@ -118,6 +121,13 @@ impl WatchState {
         }
         self.seen = Some(answer);
         Ok(())
+    }
+
+    /// Somebody else found out that the history was replaced, though its
+    /// revision has grown past the one that was seen.
+    pub fn told(&mut self, replaced: Replaced) -> Result<(), Replaced> {
+        self.resume = None;
+        Err(replaced)
     }
 
     /// The history needed to resume is gone.

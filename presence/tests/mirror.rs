@@ -62,6 +62,7 @@ impl Rig {
         let (connected, connection) = watch::channel(Connection::Starting);
         let (trigger, shutdown) = Shutdown::manual();
         let mirror = Mirror {
+            told: None,
             store: store.clone(),
             prefix: "/a/".to_owned(),
             empty: Keys::default(),

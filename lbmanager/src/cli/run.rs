@@ -100,6 +100,11 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         shutdown: shutdown.clone(),
     };
     let endpoint = args.daemon.listen().await?;
+    if args.once {
+        // Only a daemon waits for etcd.
+        let tree = parts.settings.tree.prefix();
+        parts.store.get(&tree).await?;
+    }
     let telling = tokio::spawn(sender.run());
     tokio::spawn(warn_of_v2_keys(args.tree.clone()));
     let serving = async {

@@ -24,6 +24,7 @@ use presence::process::health::{Health, Heartbeat};
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
 use presence::store::{Store, Transaction};
+use presence::watch_state::Replaced;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until, timeout};
@@ -63,6 +64,9 @@ pub struct Manager<S: Store> {
     pub(crate) history: History,
     pub(crate) snapshots: watch::Receiver<Option<Arc<Snapshot<Tree>>>>,
     pub(crate) connection: watch::Receiver<Connection>,
+    /// What the mirror of the tree has no means to see: that the history was
+    /// replaced while nobody watched.
+    pub(crate) unseen: watch::Sender<Option<Replaced>>,
     pub(crate) releases: watch::Receiver<Option<Arc<Snapshot<Releases>>>>,
     pub(crate) mirrors: JoinSet<()>,
     pub(crate) metrics: Metrics,
@@ -137,13 +141,15 @@ impl<S: Store> Manager<S> {
         let (Some(snapshot), Some(releases)) = (snapshot, releases) else {
             return self.show(None);
         };
-        self.check_history(&snapshot).await;
-        self.report_malformed(&snapshot.view);
-        self.take_reports();
         if Instant::now() >= self.resync_at {
             self.resync += 1;
             self.resync_at = Instant::now() + self.settings.next_resync();
         }
+        if !self.check_history(&snapshot).await {
+            return self.show(Some(&snapshot));
+        }
+        self.report_malformed(&snapshot.view);
+        self.take_reports();
         self.release(&snapshot, &releases.view).await;
         self.steer(Told {
             snapshot: Arc::clone(&snapshot),
@@ -182,10 +188,14 @@ impl<S: Store> Manager<S> {
         self.told = Some(news);
     }
 
-    async fn check_history(&mut self, snapshot: &Snapshot<Tree>) {
+    /// Whether it is known by now if this snapshot is of the same history as
+    /// those before it. Until then the reconcilers go by what they were told.
+    async fn check_history(&mut self, snapshot: &Snapshot<Tree>) -> bool {
         let now = self.clock.now();
-        if snapshot.replacements > self.replacements {
+        let replaced = snapshot.replacements > self.replacements;
+        if replaced {
             self.replacements = snapshot.replacements;
+            self.board.forget_statuses();
             let why = snapshot.replaced.as_ref().map(ToString::to_string);
             self.history.replaced(&why.unwrap_or_default(), now);
             self.save_history();
@@ -193,20 +203,31 @@ impl<S: Store> Manager<S> {
         if snapshot.reconnects > self.reconnects {
             // After a gap the history may have been replaced and grown past
             // the revision seen last; the status records give it away.
+            self.take_reports();
+            let known = self.history.known();
             match start::statuses(&self.store).await {
                 Ok((header, statuses)) => {
                     self.take_reports();
-                    self.history
-                        .check(header, &start::revisions(&statuses), now);
+                    let statuses = start::revisions(&statuses);
+                    let found = self.history.check(&known, header, &statuses, now);
                     self.reconnects = snapshot.reconnects;
                     self.save_history();
+                    if found.is_some() && !replaced {
+                        // The mirror has seen nothing of it: it must read anew.
+                        self.board.forget_statuses();
+                        self.unseen.send_replace(found);
+                    }
                 }
-                Err(error) => tracing::debug!("the status records cannot be compared yet: {error}"),
+                Err(error) => {
+                    tracing::debug!("the status records cannot be compared yet: {error}");
+                    return false;
+                }
             }
         }
         if self.replacements == 0 {
             self.history.seen(snapshot.header);
         }
+        true
     }
 
     fn report_malformed(&mut self, tree: &Tree) {
@@ -227,20 +248,27 @@ impl<S: Store> Manager<S> {
         {
             let reports = self.reports.borrow_and_update();
             for (id, report) in reports.iter() {
-                if report.rest == Rest::Forgotten {
-                    forgotten.push(id.clone());
+                if report.forgetting {
+                    forgotten.push((id.clone(), report.rest == Rest::Forgotten));
                 } else if let Some(status) = report.status {
                     self.history.wrote(id, status);
                 }
             }
             self.metrics.show(&reports);
         }
-        self.dismissed |= !forgotten.is_empty();
-        for id in forgotten {
-            self.history.forgot(&id);
-            self.fleet.dismiss(&id);
-            self.board.remove(&id);
+        if forgotten.is_empty() {
+            return;
         }
+        for (id, is_done) in forgotten {
+            self.history.forgot(&id);
+            if is_done {
+                self.dismissed = true;
+                self.fleet.dismiss(&id);
+                self.board.remove(&id);
+            }
+        }
+        // Whoever starts after this process must not miss them.
+        self.save_history();
     }
 
     async fn release(&mut self, snapshot: &Snapshot<Tree>, releases: &Releases) {

@@ -14,6 +14,7 @@ use presence::process::health::Health;
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
 use presence::store::{Entry, Header, Store, StoreError};
+use presence::watch_state::Replaced;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -146,16 +147,21 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         statuses = first_statuses(&parts, &heartbeat) => statuses,
     };
     let now = parts.clock.now();
-    parts.history.check(header, &revisions(&statuses), now);
+    let known = parts.history.known();
+    parts
+        .history
+        .check(&known, header, &revisions(&statuses), now);
     let records: BTreeMap<BalancerId, Record> = statuses
         .into_iter()
         .map(|(id, (_, record))| (id, record))
         .collect();
     let mut mirrors = JoinSet::new();
+    let unseen = watch::Sender::new(None);
     let (snapshots, connection) = mirror_tree(
         &parts.store,
         &parts.settings.tree,
         &records,
+        Some(unseen.subscribe()),
         &mut mirrors,
         &parts.shutdown,
     );
@@ -171,6 +177,7 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         history: parts.history,
         snapshots,
         connection,
+        unseen,
         releases,
         mirrors,
         metrics: parts.metrics,
@@ -216,6 +223,7 @@ pub(crate) fn mirror_tree<S: Store>(
     store: &S,
     tree: &keys::Tree,
     records: &BTreeMap<BalancerId, Record>,
+    told: Option<watch::Receiver<Option<Replaced>>>,
     mirrors: &mut JoinSet<()>,
     shutdown: &Shutdown,
 ) -> (Mirrored<Tree>, watch::Receiver<Connection>) {
@@ -230,6 +238,7 @@ pub(crate) fn mirror_tree<S: Store>(
         prefix: tree.prefix(),
         empty: Tree::new(Arc::new(tree.clone())),
         replay: move |tree: &Tree| replay_from(&known, tree),
+        told,
         snapshots,
         connection: connections,
     };
@@ -244,6 +253,7 @@ fn mirror_releases<S: Store>(parts: &Parts<S>, mirrors: &mut JoinSet<()>) -> Mir
         prefix: keys::status::releases_prefix(),
         empty: Releases::default(),
         replay: |_: &Releases| None,
+        told: None,
         snapshots,
         connection: watch::Sender::new(Connection::Starting),
     };

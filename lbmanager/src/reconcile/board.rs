@@ -27,6 +27,8 @@ pub struct Report {
     pub released: Option<Revision>,
     /// The mod_revision of the status that was written last.
     pub status: Option<Revision>,
+    /// The status is about to be deleted, or was.
+    pub forgetting: bool,
     /// The last error, if the last pass had one, and its class.
     pub error: Option<(String, &'static str)>,
 }
@@ -58,6 +60,25 @@ impl Board {
             .send_if_modified(|reports| reports.remove(id).is_some());
     }
 
+    /// What was written was written into another history.
+    pub fn forget_statuses(&self) {
+        self.0.send_if_modified(|reports| {
+            for report in reports.values_mut() {
+                report.status = None;
+            }
+            false
+        });
+    }
+
+    /// To be said before the status is deleted, so that nobody misses it.
+    pub(super) fn forgetting(&self, id: &BalancerId) {
+        self.0.send_modify(|reports| {
+            let report = reports.entry(id.clone()).or_default();
+            report.forgetting = true;
+            report.status = None;
+        });
+    }
+
     pub(super) fn report(&self, id: &BalancerId, report: Report) {
         self.0.send_if_modified(|reports| {
             let last = reports.entry(id.clone()).or_default();
@@ -73,7 +94,9 @@ impl Board {
 
     pub(super) fn wrote(&self, id: &BalancerId, status: Revision) {
         self.0.send_modify(|reports| {
-            reports.entry(id.clone()).or_default().status = Some(status);
+            let report = reports.entry(id.clone()).or_default();
+            report.forgetting = false;
+            report.status = Some(status);
         });
     }
 
@@ -94,6 +117,7 @@ impl Board {
             let report = reports.entry(id.clone()).or_default();
             *report = Report {
                 rest: Rest::Forgotten,
+                forgetting: true,
                 released: report.released,
                 ..Report::default()
             };

@@ -292,6 +292,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     async fn forget(&mut self) -> Result<Passed, PassError> {
         if !self.shared.settings.dry_run && self.written.is_some() {
             let key = keys::status::balancer(&self.shared.settings.host, &self.id);
+            self.shared.board.forgetting(&self.id);
             self.shared.store.commit(Transaction::delete(key)).await?;
         }
         self.shared.hook.reached(Point::Forgotten)?;
@@ -335,8 +336,8 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
                 released: orders.released.filter(|_| {
                     !plan.has_steps() && desired.blocked.is_none() && orders.frozen.is_none()
                 }),
-                status: None,
                 error: None,
+                ..Report::default()
             },
         );
     }

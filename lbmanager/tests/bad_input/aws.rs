@@ -55,7 +55,8 @@ async fn a_region_where_nobody_answers_is_doubted() {
     rig.run().await;
     let key = "/lbManager/elb/xx-nowhere-1/web/multiple/i-0000000a";
     rig.etcd.put(key, "").await.unwrap();
-    rig.until_log("in xx-nowhere-1: there is no connection to AWS").await;
+    rig.until_log("in xx-nowhere-1: there is no connection to AWS")
+        .await;
     rig.until_log("is the region right?").await;
 }
 

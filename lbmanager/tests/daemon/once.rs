@@ -41,6 +41,15 @@ async fn once_exits_with_2_where_strangers_are_held() {
 }
 
 #[tokio::test]
+async fn once_exits_with_69_where_etcd_is_away() {
+    let mut rig = Rig::idle().await;
+    rig.set(|launch| launch.arg("--once"));
+    rig.etcd.stop().await.unwrap();
+    let ended = rig.launch.ended().await;
+    ended.said(69, &[&rig.etcd.endpoint(), "does not answer"]);
+}
+
+#[tokio::test]
 async fn an_empty_tree_is_in_sync() {
     let mut rig = Rig::idle().await;
     rig.set(|launch| launch.arg("--once"));

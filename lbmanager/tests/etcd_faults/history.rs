@@ -94,6 +94,37 @@ async fn an_etcd_that_starts_empty_takes_nobody_out() {
 }
 
 #[tokio::test]
+async fn a_restored_history_that_has_grown_past_the_one_before_is_noticed() {
+    let etcd = Etcd::start().await.unwrap();
+    let proxy = Proxy::start(&etcd.endpoint()).await.unwrap();
+    let mut rig = Rig::on(etcd, &proxy.url()).await;
+    rig.run().await;
+    rig.aws.create(REGION, "web");
+    rig.put("web", &[A]).await;
+    rig.until_serving("web", &[A]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let snapshot = directory.path().join("snapshot");
+    rig.etcd.snapshot(&snapshot).await.unwrap();
+    rig.put("web", &[B, C]).await;
+    rig.until_serving("web", &[A, B, C]).await;
+
+    proxy.set(Mode::Refuse).await.unwrap();
+    rig.etcd.restore(&snapshot).await.unwrap();
+    let others = (0..200).map(|number| (format!("/other/{number}"), ""));
+    rig.etcd.put_many(others).await.unwrap();
+    for number in 0..20 {
+        rig.etcd.put("/other", &number.to_string()).await.unwrap();
+    }
+    proxy.set(Mode::Forward).await.unwrap();
+    rig.until_log(REPLACED).await;
+    rig.until_status("web", "B and C are held", |status| {
+        withheld(status) == set(&[B, C])
+    })
+    .await;
+    rig.assert_kept("web", &[A, B, C]);
+}
+
+#[tokio::test]
 async fn an_etcd_that_was_emptied_while_the_manager_was_away_takes_nobody_out() {
     let mut rig = Rig::serving("web", &[A, B]).await;
     rig.stop().await;

@@ -70,7 +70,7 @@ async fn snapshot<S: Store>(
     let (_ends_when_dropped, shutdown) = Shutdown::manual();
     let mut mirrors = JoinSet::new();
     let (mut snapshots, mut connection) =
-        manager::mirror_tree(store, &args.prefix, records, &mut mirrors, &shutdown);
+        manager::mirror_tree(store, &args.prefix, records, None, &mut mirrors, &shutdown);
     loop {
         if let Some(snapshot) = snapshots.borrow_and_update().clone() {
             return Ok(snapshot);

@@ -64,6 +64,7 @@ fn mirror<S: Store, V: View>(
         prefix,
         empty,
         replay: |_: &V| None,
+        told: None,
         snapshots,
         connection: watch::Sender::new(Connection::Starting),
     };
