@@ -57,9 +57,21 @@ pub fn absorb(before: Record, tree: &BalancerTree, desired: &Desired, now: Times
     if desired.blocked.is_none() || record.options.is_some() {
         record.options = Some(json(&desired.written_options));
     }
-    record.problems.clone_from(&desired.problems);
-    record.problems.extend(desired.blocked.clone());
+    record.problems = problems(desired);
     record
+}
+
+/// What is wrong, as far as a status has room for it: a status that is too
+/// large for etcd would stop everything.
+fn problems(desired: &Desired) -> Vec<String> {
+    const MOST: usize = 50;
+    let all = desired.blocked.iter().chain(&desired.problems);
+    let mut problems: Vec<String> = all.take(MOST).cloned().collect();
+    let all = desired.problems.len() + usize::from(desired.blocked.is_some());
+    if all > MOST {
+        problems.push(format!("and {} more problems", all - MOST));
+    }
+    problems
 }
 
 fn note_departed(

@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use crate::departure::{self, Step};
 use crate::model::{LeaseId, Revision};
 use crate::process::backoff::Backoff;
+use crate::process::complaint::Complaint;
 use crate::process::shutdown::Shutdown;
 use crate::store::{Entry, Event, Header, Store, StoreError, Watch, WatchMessage};
 use crate::watch_state::{Next, Replaced, WatchState};
@@ -102,6 +103,7 @@ where
             snapshots: self.snapshots,
             connection: self.connection,
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
+            complaint: Complaint::default(),
         };
         tokio::select! {
             biased;
@@ -120,6 +122,7 @@ struct Following<S, V> {
     snapshots: watch::Sender<Option<Arc<Snapshot<V>>>>,
     connection: watch::Sender<Connection>,
     backoff: Backoff,
+    complaint: Complaint,
 }
 
 impl<S: Store, V: View> Following<S, V> {
@@ -290,6 +293,9 @@ impl<S: Store, V: View> Following<S, V> {
 
     fn connected(&mut self) {
         self.backoff.succeeded();
+        if self.complaint.is_over() {
+            tracing::info!("{} is followed again", self.prefix);
+        }
         self.connection.send_if_modified(|connection| {
             let lost = *connection != Connection::Following;
             *connection = Connection::Following;
@@ -299,12 +305,12 @@ impl<S: Store, V: View> Following<S, V> {
 
     async fn wait(&mut self, error: StoreError) {
         let wait = self.backoff.failed();
-        tracing::warn!(
-            "{} cannot be followed, again in {:.1} s, until then what was read last stays in \
-             force: {error}",
-            self.prefix,
-            wait.as_secs_f32()
-        );
+        if self.complaint.is_due(&error.to_string()) {
+            tracing::warn!(
+                "{} cannot be followed; until it can, what was read last stays in force: {error}",
+                self.prefix
+            );
+        }
         self.connection.send_replace(Connection::Lost(error));
         if let Some(before) = self.current() {
             let mut next = (*before).clone();

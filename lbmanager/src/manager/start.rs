@@ -10,6 +10,7 @@ use presence::mirror::{Connection, Mirror};
 use presence::model::{BalancerId, HostId, Kind, Revision};
 use presence::process::backoff::Backoff;
 use presence::process::clock::Clock;
+use presence::process::complaint::Complaint;
 use presence::process::health::Health;
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
@@ -200,13 +201,16 @@ async fn first_statuses<S: Store>(
     heartbeat: &presence::process::health::Heartbeat,
 ) -> (Header, Statuses) {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    let mut complaint = Complaint::default();
     loop {
         heartbeat.beat();
         match statuses(&parts.store).await {
             Ok(read) => return read,
             Err(error) => {
                 let words = format!("waiting for etcd, nothing is changed: {error}");
-                tracing::warn!("{words}");
+                if complaint.is_due(&words) {
+                    tracing::warn!("{words}");
+                }
                 parts.notifier.status(words.clone());
                 parts.health.not_ready(words);
                 sleep(backoff.failed()).await;

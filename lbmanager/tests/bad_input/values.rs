@@ -45,6 +45,28 @@ async fn fields_that_nobody_knows_are_told_by_name() {
     rig.assert_kept("web", &[A]);
 }
 
+/// The limit of etcd for one request is 1.5 MiB: a status that repeated all
+/// this could not be written, and nothing is done without it.
+#[tokio::test]
+async fn values_that_are_huge_leave_room_in_the_status() {
+    let rig = Rig::serving("web", &[A]).await;
+    let long = format!("{{\"drain\": {:?}}}", "x".repeat(500_000));
+    let names = (0..20_000).map(|n| format!("\"field-{n:020}\": 0"));
+    let many = format!("{{{}}}", names.collect::<Vec<_>>().join(","));
+    let both = [(key("web", A), long), (key("web", B), many)];
+    rig.etcd.put_many(both).await.unwrap();
+    rig.until_serving("web", &[A, B]).await;
+    let status = rig
+        .until_status("web", "both are told", |status| {
+            let said = problems(status);
+            said.contains("drain is") && said.contains("more problems")
+        })
+        .await;
+    let length = status.to_string().len();
+    assert!(length < 20_000, "a status of {length} bytes");
+    rig.assert_kept("web", &[A, B]);
+}
+
 #[tokio::test]
 async fn a_config_that_cannot_be_read_changes_nothing() {
     let rig = Rig::start().await;

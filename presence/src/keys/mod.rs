@@ -25,7 +25,7 @@ mod properties;
 pub use status::STATUS_ROOT;
 pub use tree::{DEFAULT_PREFIX, Tree, TreeKey};
 
-use crate::model::InvalidName;
+use crate::model::{InvalidName, excerpt};
 
 /// A key that means nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,7 @@ pub enum KeyError {
     /// Of no root of the scheme.
     #[error("key {key:?} is not below {prefix:?}")]
     Elsewhere {
-        /// The key as it is.
+        /// The key as it is, or the beginning of a long one.
         key: String,
         /// Where it was looked for.
         prefix: String,
@@ -44,7 +44,7 @@ pub enum KeyError {
          <type>/<region>/<name>/<class>/<member> or <type>/<region>/<name>/config is expected{hint}"
     )]
     Depth {
-        /// The key as it is.
+        /// The key as it is, or the beginning of a long one.
         key: String,
         /// How many it has.
         found: usize,
@@ -54,7 +54,7 @@ pub enum KeyError {
     /// Below another root, but not of the form.
     #[error("key {key:?} is not of the scheme; {expected} is expected")]
     Form {
-        /// The key as it is.
+        /// The key as it is, or the beginning of a long one.
         key: String,
         /// What is.
         expected: &'static str,
@@ -62,7 +62,7 @@ pub enum KeyError {
     /// Of the form, but a part of it is not valid.
     #[error("key {key:?}: {source}")]
     Part {
-        /// The key as it is.
+        /// The key as it is, or the beginning of a long one.
         key: String,
         /// Which part, and what is allowed.
         source: InvalidName,
@@ -73,14 +73,14 @@ impl KeyError {
     /// For `map_err` of a part of this key.
     fn part(key: &str) -> impl Fn(InvalidName) -> Self {
         move |source| Self::Part {
-            key: key.to_owned(),
+            key: excerpt(key),
             source,
         }
     }
 
     fn form(key: &str, expected: &'static str) -> Self {
         Self::Form {
-            key: key.to_owned(),
+            key: excerpt(key),
             expected,
         }
     }
@@ -92,7 +92,7 @@ fn segments<'k>(key: &'k str, root: &str) -> Result<Vec<&'k str>, KeyError> {
         .and_then(|rest| rest.strip_prefix('/'))
         .map(|rest| rest.split('/').collect())
         .ok_or_else(|| KeyError::Elsewhere {
-            key: key.to_owned(),
+            key: excerpt(key),
             prefix: format!("{root}/"),
         })
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::{KeyError, STATUS_ROOT, launcher, segments, service_monitor};
-use crate::model::{BalancerId, Class, InvalidName, Kind, MemberKey};
+use crate::model::{BalancerId, Class, InvalidName, Kind, MemberKey, excerpt};
 
 /// The default of `--prefix`.
 pub const DEFAULT_PREFIX: &str = "/lbManager";
@@ -88,7 +88,7 @@ impl Tree {
         }
         let part = KeyError::part(key);
         let depth = |kind: Option<Kind>| KeyError::Depth {
-            key: key.to_owned(),
+            key: excerpt(key),
             found: segments.len(),
             hint: match kind {
                 Some(Kind::Route53) => "; the name of a route53 one is <zone-id>/<fqdn>",

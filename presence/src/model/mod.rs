@@ -7,6 +7,7 @@
 
 mod balancer;
 mod definition;
+mod excerpt;
 mod member;
 mod names;
 mod options;
@@ -15,6 +16,7 @@ mod virtual_service;
 
 pub use balancer::{BalancerId, Class, Kind, Region};
 pub use definition::DefinitionRevision;
+pub use excerpt::excerpt;
 pub use member::{MemberId, MemberKey};
 pub use names::{HostId, Label, ServiceId, ServiceName};
 pub use options::{
@@ -29,7 +31,7 @@ pub use virtual_service::{VirtualService, real_server};
 pub struct InvalidName {
     /// Which part of the key.
     pub what: &'static str,
-    /// The value as it was written.
+    /// The value as it was written, or the beginning of a long one.
     pub value: String,
     /// What would have been right, in words for the person who wrote it.
     pub allowed: String,
@@ -42,7 +44,7 @@ impl InvalidName {
     pub(crate) fn new(what: &'static str, value: &str, allowed: impl Into<String>) -> Self {
         Self {
             what,
-            value: value.to_owned(),
+            value: excerpt(value),
             allowed: allowed.into(),
             canonical: None,
         }

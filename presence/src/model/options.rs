@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Kind, Revision};
+use super::{Kind, Revision, excerpt};
 use crate::process::duration;
 
 /// Options that were read, and the names of fields that nobody knows.
@@ -18,7 +18,8 @@ use crate::process::duration;
 pub struct Parsed<T> {
     /// What was read.
     pub options: T,
-    /// Fields that were ignored, in the order of their names.
+    /// Fields that were ignored, in the order of their names, or the beginnings
+    /// of long names.
     pub unknown: Vec<String>,
 }
 
@@ -33,7 +34,7 @@ pub enum OptionsError {
     Field {
         /// Its name.
         field: &'static str,
-        /// Its value, as JSON.
+        /// Its value, as JSON, or the beginning of a long one.
         value: String,
         /// What is allowed.
         allowed: String,
@@ -280,7 +281,7 @@ impl Fields {
             .map(Some)
             .map_err(|_| OptionsError::Field {
                 field,
-                value: value.to_string(),
+                value: excerpt(&value.to_string()),
                 allowed: allowed.to_owned(),
             })
     }
@@ -298,7 +299,7 @@ impl Fields {
     }
 
     fn rest(self) -> Vec<String> {
-        self.0.into_iter().map(|(name, _)| name).collect()
+        self.0.keys().map(|name| excerpt(name)).collect()
     }
 }
 

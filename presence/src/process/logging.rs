@@ -19,7 +19,7 @@ use super::exit::Failure;
 
 /// What is logged where `RUST_LOG` says nothing: libraries only where
 /// something is wrong.
-const DEFAULT_FILTER: &str = "info,aws=warn,h2=warn,hyper=warn,tower=warn";
+const DEFAULT_FILTER: &str = "info,aws=warn,aws_config::imds=error,h2=warn,hyper=warn,tower=warn";
 
 /// `--log-format`: how events are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

@@ -6,6 +6,7 @@
 //! | [`backoff`] | how long to wait before trying again |
 //! | [`cli`] | completions and manual pages |
 //! | [`clock`] | time that tests can hold still |
+//! | [`complaint`] | the same trouble again and again, without a flood of warnings |
 //! | [`duration`] | durations as people write them |
 //! | [`etcd_args`] | how etcd is reached: etcdctl's flags and variables |
 //! | [`exit`] | exit codes, and the last words on stderr |
@@ -21,6 +22,7 @@ pub mod args;
 pub mod backoff;
 pub mod cli;
 pub mod clock;
+pub mod complaint;
 pub mod duration;
 pub mod etcd_args;
 pub mod exit;
