@@ -19,12 +19,28 @@ pub fn take_in(
     before: Record,
     tree: &BalancerTree,
     general: Option<&Config>,
+    release: Option<Revision>,
     now: Timestamp,
 ) -> (Desired, Record) {
     let before = since_purge(before, tree);
     let desired = desired::desired(kind, tree, general, &before);
-    let record = absorb(before, tree, &desired, now);
+    let mut record = absorb(before, tree, &desired, now);
+    let_go(&mut record, release);
     (desired, record)
+}
+
+/// An operator's release is of those who are to leave when it is taken in, and
+/// of nobody after: a guard that stayed off would not be there when it is
+/// needed. Until the load balancer was looked at once nobody knows who that is.
+fn let_go(record: &mut Record, release: Option<Revision>) {
+    if record.contact.is_none() || release <= record.released {
+        return;
+    }
+    let leaving = record.members.values_mut();
+    for removal in leaving.filter_map(|known| known.removal.as_mut()) {
+        removal.let_go = true;
+    }
+    record.released = release;
 }
 
 /// The record to start from: a purge since it was written ends all that it
@@ -150,9 +166,7 @@ impl Record {
 
     /// Whether nobody is listed, and nobody is to leave any more.
     pub fn has_nothing_left(&self, desired: &Desired) -> bool {
-        desired.members.is_empty()
-            && desired.elsewhere.is_empty()
-            && self.members.values().all(|known| known.removal.is_none())
+        desired.is_empty() && self.members.values().all(|known| known.removal.is_none())
     }
 }
 
@@ -168,7 +182,11 @@ impl MemberRecord {
     /// It is to leave for this reason; if that is no news, since it was.
     pub fn is_to_leave(&mut self, reason: Reason, now: Timestamp) {
         if self.removal.is_none_or(|before| before.reason != reason) {
-            self.removal = Some(Removal { reason, since: now });
+            self.removal = Some(Removal {
+                reason,
+                since: now,
+                let_go: false,
+            });
         }
     }
 }

@@ -53,6 +53,13 @@ pub enum Place {
     Wait,
 }
 
+impl Desired {
+    /// Whether nobody is listed.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.elsewhere.is_empty()
+    }
+}
+
 /// Reads the tree in the light of what was in force before.
 pub fn desired(
     kind: Kind,

@@ -59,6 +59,15 @@ impl Observed {
             .collect()
     }
 
+    /// Members that get traffic, or may: the load balancer does not know.
+    pub fn may_serve(&self) -> BTreeSet<MemberId> {
+        let members = self.members.iter();
+        members
+            .filter(|(_, is)| matches!(is, Condition::InService | Condition::Unknown(_)))
+            .map(|(member, _)| member.clone())
+            .collect()
+    }
+
     /// Members whose loss would be felt: those that serve, and where none does,
     /// all. A load balancer may be starting, or send traffic to all then.
     pub fn relied_on(&self) -> BTreeSet<MemberId> {

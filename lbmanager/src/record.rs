@@ -38,6 +38,9 @@ pub struct Record {
     /// The `single` member that was not in service in time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<Failed>,
+    /// The last release that was taken in, by the mod_revision of its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub released: Option<Revision>,
     /// What is wanted but not done, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub withheld: BTreeMap<MemberId, Withheld>,
@@ -114,13 +117,16 @@ pub enum State {
     Absent,
 }
 
-/// Why a member is to leave, since when, and what its key had to do with it.
+/// Why a member is to leave, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removal {
     /// Why.
     pub reason: Reason,
     /// Since when this is known.
     pub since: Timestamp,
+    /// An operator said to let it go.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub let_go: bool,
 }
 
 /// Why a member is to leave. What it does to the manner is one table, in

@@ -18,7 +18,7 @@ use presence::store::Entry;
 const DEPARTURES: usize = 4096;
 
 /// Load balancers without any key whose departures are kept.
-const EMPTIED: usize = 1024;
+const EMPTIED: usize = 65_536;
 
 /// Malformed keys that are remembered to be reported.
 const MALFORMED: usize = 1000;
@@ -250,11 +250,13 @@ impl Tree {
         }
     }
 
-    fn forget_oldest_emptied(&mut self) {
+    /// Those that were emptied just now stay, however many they are: nobody
+    /// has seen yet why.
+    fn forget_oldest_emptied(&mut self, now: Revision) {
         let mut emptied: Vec<(Revision, BalancerId)> = self
             .balancers
             .iter()
-            .filter(|(_, tree)| tree.is_empty())
+            .filter(|(_, tree)| tree.is_empty() && tree.revision < now)
             .map(|(id, tree)| (tree.revision, id.clone()))
             .collect();
         if emptied.len() <= EMPTIED {
@@ -312,7 +314,7 @@ impl View for Tree {
         }
         self.judge_purges(step.revision, &deletes);
         if gone {
-            self.forget_oldest_emptied();
+            self.forget_oldest_emptied(step.revision);
         }
     }
 

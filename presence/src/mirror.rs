@@ -103,7 +103,7 @@ where
             snapshots: self.snapshots,
             connection: self.connection,
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
-            complaint: Complaint::default(),
+            complaint: Complaint::every(Duration::from_mins(1)),
         };
         tokio::select! {
             biased;

@@ -82,6 +82,22 @@ impl BackendError {
         matches!(self, Self::Throttled(_) | Self::Unavailable(_))
     }
 
+    /// Both, where something else failed as well: of the first one's class.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        if self == *other {
+            return self;
+        }
+        let both = format!("{self}; {other}");
+        match self {
+            Self::NotFound(_) => Self::NotFound(both),
+            Self::Throttled(_) => Self::Throttled(both),
+            Self::Denied(_) => Self::Denied(both),
+            Self::Unavailable(_) => Self::Unavailable(both),
+            Self::Rejected(_) => Self::Rejected(both),
+        }
+    }
+
     /// One word for metrics.
     pub fn class(&self) -> &'static str {
         match self {

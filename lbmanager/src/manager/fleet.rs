@@ -47,6 +47,8 @@ pub struct Fleet {
     tasks: JoinSet<()>,
     records: BTreeMap<BalancerId, Record>,
     shutdown: Shutdown,
+    /// What those are told who have no key left.
+    nothing: Arc<BalancerTree>,
     /// Kinds in the tree that nobody here manages; said once.
     foreign: BTreeSet<Kind>,
 }
@@ -68,6 +70,7 @@ impl Fleet {
             tasks: JoinSet::new(),
             records,
             shutdown,
+            nothing: Arc::default(),
             foreign: BTreeSet::new(),
         }
     }
@@ -90,18 +93,26 @@ impl Fleet {
         tree: &Tree,
         orders: impl Fn(&BalancerId, &Arc<BalancerTree>) -> Orders,
     ) {
+        for (id, running) in &self.running {
+            let balancer = tree.balancer(id).unwrap_or(&self.nothing);
+            orders(id, balancer).send(running);
+        }
         for (id, balancer) in tree.balancers.iter() {
-            if let Some(running) = self.running.get(id) {
-                orders(id, balancer).send(running);
-            } else if !balancer.members.is_empty() {
+            if !balancer.members.is_empty() && !self.running.contains_key(id) {
                 self.launch(id, orders(id, balancer));
             }
         }
-        let empty = Arc::new(BalancerTree::default());
         while let Some((id, _)) = self.records.first_key_value() {
             let id = id.clone();
-            let balancer = tree.balancer(&id).unwrap_or(&empty);
+            let balancer = tree.balancer(&id).unwrap_or(&self.nothing);
             self.launch(&id, orders(&id, balancer));
+        }
+    }
+
+    /// Its reconciler may delete its status: that is remembered now.
+    pub fn may_forget(&self, id: &BalancerId) {
+        if let Some(running) = self.running.get(id) {
+            running.send_if_modified(|orders| !std::mem::replace(&mut orders.may_forget, true));
         }
     }
 

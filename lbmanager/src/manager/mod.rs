@@ -19,11 +19,12 @@ use presence::keys::KeyError;
 use presence::mirror::{Connection, Snapshot};
 use presence::model::{BalancerId, Revision};
 use presence::process::clock::Clock;
+use presence::process::complaint::Complaint;
 use presence::process::exit::Failure;
 use presence::process::health::{Health, Heartbeat};
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
-use presence::store::{Store, Transaction};
+use presence::store::{Store, StoreError, Transaction};
 use presence::watch_state::Replaced;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -80,6 +81,8 @@ pub struct Manager<S: Store> {
     pub(crate) reconnects: u32,
     pub(crate) malformed: Arc<BTreeMap<String, KeyError>>,
     told: Option<Told>,
+    complaint: Complaint,
+    history_complaint: Complaint,
     /// Whether somebody was dismissed since then.
     dismissed: bool,
 }
@@ -114,7 +117,7 @@ impl<S: Store> Manager<S> {
                 _ = self.reports.changed() => {}
                 _ = self.connection.changed() => {}
                 () = sleep_until(self.resync_at) => {}
-                _ = turn.tick() => self.save_history(),
+                _ = turn.tick() => { self.save_history(); }
             }
         }
         let in_sync = self.is_in_sync();
@@ -184,6 +187,7 @@ impl<S: Store> Manager<S> {
             frozen: news.frozen.clone(),
             replacements: news.snapshot.replacements,
             resync: news.resync,
+            may_forget: false,
         });
         self.told = Some(news);
     }
@@ -259,16 +263,20 @@ impl<S: Store> Manager<S> {
         if forgotten.is_empty() {
             return;
         }
-        for (id, is_done) in forgotten {
-            self.history.forgot(&id);
-            if is_done {
+        for (id, is_done) in &forgotten {
+            self.history.forgot(id);
+            if *is_done {
                 self.dismissed = true;
-                self.fleet.dismiss(&id);
-                self.board.remove(&id);
+                self.fleet.dismiss(id);
+                self.board.remove(id);
             }
         }
         // Whoever starts after this process must not miss them.
-        self.save_history();
+        if self.save_history() {
+            for (id, _) in &forgotten {
+                self.fleet.may_forget(id);
+            }
+        }
     }
 
     async fn release(&mut self, snapshot: &Snapshot<Tree>, releases: &Releases) {
@@ -282,7 +290,7 @@ impl<S: Store> Manager<S> {
                     self.history.accept(header, &start::revisions(&statuses));
                     self.save_history();
                 }
-                Err(error) => tracing::warn!("everything cannot be released yet: {error}"),
+                Err(error) => self.complain("everything cannot be released yet", &error),
             }
             return;
         }
@@ -298,26 +306,36 @@ impl<S: Store> Manager<S> {
         };
         for transaction in finished {
             if let Err(error) = self.store.commit(transaction).await {
-                tracing::warn!("a release that is done cannot be deleted yet: {error}");
+                return self.complain("a release that is done cannot be deleted yet", &error);
             }
         }
     }
 
-    fn save_history(&mut self) {
-        if self.history.is_dirty()
-            && let Err(error) = self.history.save()
-        {
-            tracing::error!(
-                "what is remembered of etcd's history cannot be saved: {}",
-                Failure::unexpected(error)
-            );
+    /// Whether what is remembered is on disk.
+    fn save_history(&mut self) -> bool {
+        if !self.history.is_dirty() {
+            return true;
+        }
+        let Err(error) = self.history.save() else {
+            return true;
+        };
+        let words = Failure::unexpected(error).to_string();
+        if self.history_complaint.is_due(&words) {
+            tracing::error!("what is remembered of etcd's history cannot be saved: {words}");
+        }
+        false
+    }
+
+    fn complain(&mut self, what: &str, error: &StoreError) {
+        let words = format!("{what}: {error}");
+        if self.complaint.is_due(&words) {
+            tracing::warn!("{words}");
         }
     }
 
     fn is_at_rest(&self) -> bool {
         let reports = self.reports.borrow();
-        self.snapshots.borrow().is_some()
-            && self.releases.borrow().is_some()
+        self.told.is_some()
             && self.fleet.ids().all(|id| {
                 let rest = reports.get(id).map(|report| report.rest);
                 matches!(rest, Some(Rest::InSync | Rest::Stuck | Rest::Forgotten))
@@ -326,7 +344,7 @@ impl<S: Store> Manager<S> {
 
     fn is_in_sync(&self) -> bool {
         let reports = self.reports.borrow();
-        self.snapshots.borrow().is_some()
+        self.told.is_some()
             && self.fleet.ids().all(|id| {
                 let rest = reports.get(id).map(|report| report.rest);
                 matches!(rest, Some(Rest::InSync | Rest::Forgotten))

@@ -125,7 +125,8 @@ pub(crate) fn report(key: &str, entry: &Entry) -> Option<(Report, Record)> {
             tracing::error!(
                 "the status {key} cannot be read; the load balancer is treated as new: {error}"
             );
-            None
+            // It is there, which says whose history this is.
+            Some((report, Record::default()))
         }
     }
 }
@@ -192,6 +193,8 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         reconnects: 0,
         malformed: Arc::default(),
         told: None,
+        complaint: Complaint::every(Duration::from_mins(1)),
+        history_complaint: Complaint::every(Duration::from_mins(1)),
         dismissed: false,
     })
 }
@@ -201,7 +204,7 @@ async fn first_statuses<S: Store>(
     heartbeat: &presence::process::health::Heartbeat,
 ) -> (Header, Statuses) {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-    let mut complaint = Complaint::default();
+    let mut complaint = Complaint::every(Duration::from_mins(1));
     loop {
         heartbeat.beat();
         match statuses(&parts.store).await {

@@ -4,27 +4,28 @@ use jiff::Timestamp;
 use presence::model::MemberId;
 
 use super::removal::{Manner, manner};
-use super::{Context, Scene, Verdicts, after};
+use super::{Scene, Verdicts, after};
 use crate::record::{Reason, Record};
 
 /// Holds back one of those who may leave, if they are all that serve.
 pub(super) fn spare_last(verdicts: &mut Verdicts, record: &Record, scene: &Scene<'_>) {
     let (observed, context) = (scene.observed, scene.context);
     let serving = observed.serving();
+    let may_serve = observed.may_serve();
     let mut leaving: Vec<(bool, Timestamp, MemberId, Reason)> = verdicts
         .go
         .iter()
-        .filter(|(member, _)| serving.contains(*member))
+        .filter(|(member, _)| may_serve.contains(*member))
         .map(|(member, reason)| {
-            let since = record
-                .members
-                .get(member)
-                .and_then(|known| known.removal)
-                .map_or(context.now, |removal| removal.since);
-            (is_said(*reason, context), since, member.clone(), *reason)
+            let known = record.members.get(member);
+            let removal = known.and_then(|known| known.removal);
+            let since = removal.map_or(context.now, |removal| removal.since);
+            let let_go = removal.is_some_and(|removal| removal.let_go);
+            (is_said(*reason, let_go), since, member.clone(), *reason)
         })
         .collect();
-    if serving.is_empty() || leaving.len() < serving.len() {
+    let stays = |member: &MemberId| !verdicts.go.contains_key(member);
+    if serving.iter().any(stays) {
         return;
     }
     // One that nobody told to leave stays for the others; else the last told.
@@ -46,10 +47,10 @@ pub(super) fn spare_last(verdicts: &mut Verdicts, record: &Record, scene: &Scene
 }
 
 /// Whether somebody said that it is to leave, be it the last.
-fn is_said(reason: Reason, context: &Context) -> bool {
+fn is_said(reason: Reason, let_go: bool) -> bool {
     match manner(reason) {
         Manner::AtOnce => true,
-        Manner::Careful | Manner::Settled => context.released,
+        Manner::Careful | Manner::Settled => let_go,
         Manner::WhenReplaced | Manner::Quiesce | Manner::Never => false,
     }
 }

@@ -28,8 +28,6 @@ pub struct Context {
     pub hold: Duration,
     /// When the tree under the load balancer has been quiet for long enough.
     pub settled_at: Timestamp,
-    /// An operator said to let go what is held.
-    pub released: bool,
     /// Why nothing at all may be removed: the history was replaced.
     pub frozen: Option<String>,
     /// Members that the load balancer refused, and when to try them again.
@@ -45,22 +43,39 @@ pub struct Plan {
     pub deregister: BTreeMap<MemberId, Reason>,
     /// What is known and withheld, to be written before anything is done.
     pub record: Record,
-    /// Something is on its way that only the load balancer can tell: ask it
-    /// for health again soon.
-    pub waiting: bool,
+    /// What only the load balancer can tell, so that it has to be asked for
+    /// health again.
+    pub waiting: Waiting,
     /// When the passing of time alone may allow more.
     pub look_again: Option<Timestamp>,
+}
+
+/// What the health of members is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// For nothing.
+    No,
+    /// That one who is to serve gets in service: soon.
+    ForService,
+    /// That one who is held gets unhealthy, or another gets in service:
+    /// perhaps never.
+    ForHeld,
 }
 
 impl Plan {
     /// Whether there is nothing to do and nothing to wait for.
     pub fn is_in_sync(&self) -> bool {
-        !self.has_steps() && !self.waiting && self.record.withheld.is_empty()
+        !self.has_steps() && !self.is_waiting() && self.record.withheld.is_empty()
     }
 
     /// Whether there is something to do now.
     pub fn has_steps(&self) -> bool {
         !self.register.is_empty() || !self.deregister.is_empty()
+    }
+
+    /// Whether health has to be asked for again.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting != Waiting::No
     }
 }
 
@@ -87,7 +102,7 @@ pub fn plan(desired: &Desired, observed: &Observed, record: Record, context: &Co
         note::forget(&mut record, desired, observed, &register);
     }
     Plan {
-        waiting: is_waiting(&record, &scene),
+        waiting: waiting(&record, &scene),
         look_again: look_again(&record, observed, context),
         register,
         deregister: verdicts.go,
@@ -129,10 +144,10 @@ fn expects_another(
 
 /// Health matters while somebody who is to serve has yet to get in service,
 /// and while somebody is held until he or another is in service or is not.
-fn is_waiting(record: &Record, scene: &Scene<'_>) -> bool {
+fn waiting(record: &Record, scene: &Scene<'_>) -> Waiting {
     use removal::Manner;
     if scene.desired.blocked.is_some() {
-        return false;
+        return Waiting::No;
     }
     let held = record.withheld.values().any(|withheld| {
         matches!(
@@ -140,7 +155,13 @@ fn is_waiting(record: &Record, scene: &Scene<'_>) -> bool {
             Manner::Careful | Manner::WhenReplaced | Manner::Quiesce
         )
     });
-    scene.coming || (held && scene.context.frozen.is_none())
+    if scene.coming {
+        Waiting::ForService
+    } else if held && scene.context.frozen.is_none() {
+        Waiting::ForHeld
+    } else {
+        Waiting::No
+    }
 }
 
 /// Registered not long ago, and not in service yet.

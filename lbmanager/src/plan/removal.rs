@@ -1,14 +1,13 @@
 //! Who is to leave, why, and in what manner.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use presence::model::{MemberId, Ownership};
 
 use super::{Scene, Verdicts, after};
 use crate::observed::{Condition, Observed};
-use crate::record::{Reason, Record, Removal, Role};
+use crate::record::{Reason, Record, Removal, Role, State};
 
 /// The time within which at most a share of those whose lease ended may
 /// leave.
@@ -53,7 +52,7 @@ pub(super) fn judge(record: &mut Record, scene: &Scene<'_>) -> Verdicts {
     let blocked = scene.context.frozen.as_ref();
     let blocked = blocked.or(scene.desired.blocked.as_ref());
     let mut careful = Vec::new();
-    let mut strangers = BTreeSet::new();
+    let mut strangers = BTreeMap::new();
     for (member, removal) in candidates {
         if let Some(why) = blocked {
             verdicts.hold(&member, removal.reason, why.clone(), None);
@@ -66,9 +65,9 @@ pub(super) fn judge(record: &mut Record, scene: &Scene<'_>) -> Verdicts {
             Manner::WhenReplaced => {
                 judge_switched(&mut verdicts, member, removal.reason, record, scene);
             }
-            Manner::Careful => careful.push((removal.since, member, removal.reason)),
+            Manner::Careful => careful.push((member, removal)),
             Manner::Settled => {
-                strangers.insert(member);
+                strangers.insert(member, removal);
             }
             Manner::Never => {
                 let why = "it is listed in the other class";
@@ -76,7 +75,7 @@ pub(super) fn judge(record: &mut Record, scene: &Scene<'_>) -> Verdicts {
             }
         }
     }
-    careful.sort();
+    careful.sort_by_key(|(member, removal)| (removal.since, member.clone()));
     judge_strangers(&mut verdicts, strangers, record, scene);
     judge_careful(&mut verdicts, careful, record, scene);
     verdicts
@@ -118,8 +117,12 @@ fn candidates(record: &mut Record, scene: &Scene<'_>) -> Vec<(MemberId, Removal)
         if reason != Reason::OtherClass {
             known.is_to_leave(reason, now);
         }
-        let since = known.removal.map_or(now, |removal| removal.since);
-        candidates.push((member.clone(), Removal { reason, since }));
+        let removal = known.removal.unwrap_or(Removal {
+            reason,
+            since: now,
+            let_go: false,
+        });
+        candidates.push((member.clone(), Removal { reason, ..removal }));
     }
     candidates
 }
@@ -152,17 +155,17 @@ fn judge_switched(
 /// on the way to etcd than in the members, so most of them stay.
 fn judge_careful(
     verdicts: &mut Verdicts,
-    careful: Vec<(Timestamp, MemberId, Reason)>,
+    careful: Vec<(MemberId, Removal)>,
     record: &Record,
     scene: &Scene<'_>,
 ) {
     let (observed, context) = (scene.observed, scene.context);
-    let (free, rest): (Vec<_>, Vec<_>) = careful.into_iter().partition(|(since, member, _)| {
-        context.released
-            || after(*since, context.hold) <= context.now
-            || is_unhealthy(member, observed)
+    let (free, rest): (Vec<_>, Vec<_>) = careful.into_iter().partition(|(member, removal)| {
+        removal.let_go
+            || after(removal.since, context.hold) <= context.now
+            || is_unhealthy(member, record, observed)
     });
-    let free = free.into_iter().map(|(_, member, reason)| (member, reason));
+    let free = free.into_iter().map(|(member, left)| (member, left.reason));
     verdicts.go.extend(free);
     // Who leaves anyway is none of those of whom half may stay.
     let serving = observed.serving();
@@ -172,9 +175,9 @@ fn judge_careful(
     let left = record.left.len();
     let all = staying.count() + left;
     let budget = share(scene.desired.options.max_removals, all).saturating_sub(left);
-    for (place, (since, member, reason)) in rest.into_iter().enumerate() {
+    for (place, (member, removal)) in rest.into_iter().enumerate() {
         if place < budget {
-            verdicts.go.insert(member.clone(), reason);
+            verdicts.go.insert(member.clone(), removal.reason);
             verdicts.budgeted.insert(member);
         } else {
             let why = format!(
@@ -182,36 +185,42 @@ fn judge_careful(
                  returns, the load balancer calls it unhealthy, or lbmanager release",
                 left = left + budget,
             );
-            let hold_over = after(since, context.hold);
-            verdicts.hold(&member, reason, why, Some(hold_over));
+            let hold_over = after(removal.since, context.hold);
+            verdicts.hold(&member, removal.reason, why, Some(hold_over));
         }
     }
 }
 
-fn is_unhealthy(member: &MemberId, observed: &Observed) -> bool {
+/// One that is still in its time to get in service is not unhealthy yet.
+fn is_unhealthy(member: &MemberId, record: &Record, observed: &Observed) -> bool {
     let condition = observed.members.get(member);
-    observed.unreadable.is_none() && matches!(condition, Some(Condition::OutOfService(_)))
+    let known = record.members.get(member);
+    observed.unreadable.is_none()
+        && matches!(condition, Some(Condition::OutOfService(_)))
+        && known.is_none_or(|known| known.state != State::Registering)
 }
 
 /// Members that are not of this tree's making.
 fn judge_strangers(
     verdicts: &mut Verdicts,
-    strangers: BTreeSet<MemberId>,
+    strangers: BTreeMap<MemberId, Removal>,
     record: &Record,
     scene: &Scene<'_>,
 ) {
     let context = scene.context;
-    let adopted = context.released || scene.desired.options.adopt;
-    let most = are_most(&strangers, record, scene.observed).filter(|_| !adopted);
+    let held = strangers.iter().filter(|(_, removal)| !removal.let_go);
+    let held: BTreeSet<MemberId> = held.map(|(member, _)| member.clone()).collect();
+    let adopted = scene.desired.options.adopt;
+    let most = are_most(&held, record, scene.observed).filter(|_| !adopted);
     let found = record.contact.as_ref().map(|contact| &contact.found);
-    for member in strangers {
+    for (member, Removal { let_go, .. }) in strangers {
         let replaces = found.is_some_and(|found| found.contains(&member)) && scene.coming;
         let (why, until) = if context.now < context.settled_at {
             let why = "until the tree has been quiet for a while";
             (why.to_owned(), Some(context.settled_at))
-        } else if let Some(why) = &most {
+        } else if let Some(why) = most.as_ref().filter(|_| !let_go) {
             (why.clone(), None)
-        } else if replaces && !context.released {
+        } else if replaces && !let_go {
             ("until those that take over are in service".to_owned(), None)
         } else {
             verdicts.go.insert(member, Reason::Stranger);

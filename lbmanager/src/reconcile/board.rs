@@ -23,7 +23,7 @@ pub struct Report {
     pub serving: usize,
     /// Removals that are withheld.
     pub withheld: usize,
-    /// The release that was carried out to its end.
+    /// The release that was taken in, and carried out as far as it can be now.
     pub released: Option<Revision>,
     /// The mod_revision of the status that was written last.
     pub status: Option<Revision>,
@@ -76,6 +76,7 @@ impl Board {
             let report = reports.entry(id.clone()).or_default();
             report.forgetting = true;
             report.status = None;
+            report.rest = Rest::Busy;
         });
     }
 
@@ -100,10 +101,11 @@ impl Board {
         });
     }
 
-    pub(super) fn failed(&self, id: &BalancerId, error: &PassError) {
+    pub(super) fn failed(&self, id: &BalancerId, error: &PassError, released: Option<Revision>) {
         self.0.send_modify(|reports| {
             let report = reports.entry(id.clone()).or_default();
             report.error = Some((error.to_string(), error.class()));
+            report.released = released;
             report.rest = if error.is_temporary() {
                 Rest::Busy
             } else {

@@ -27,26 +27,22 @@ impl Question<'_> {
     /// Looks at the load balancer. Health costs a request for each of them, so
     /// it is asked for only where it can matter: where somebody may leave, or
     /// has yet to get in service.
-    pub async fn ask<B: Backend>(&self, backend: &B) -> Result<(Described, Plan), BackendError> {
-        let described = backend.describe(self.id).await?;
-        if let Some(observed) = self.as_recorded(&described) {
-            let plan = self.plan(&observed);
-            let harmless = plan.deregister.is_empty() && plan.record.withheld.is_empty();
-            if harmless && (!plan.waiting || !plan.register.is_empty()) {
-                return Ok((described, plan));
-            }
-        }
-        let plan = self.ask_health(backend, &described).await?;
-        Ok((described, plan))
-    }
-
-    /// Looks at the health only, where who is registered is known.
-    pub async fn ask_health<B: Backend>(
+    ///
+    /// `patience` says how a failure to read it is met.
+    pub async fn ask<B: Backend>(
         &self,
         backend: &B,
         described: &Described,
+        patience: &mut Patience,
     ) -> Result<Plan, BackendError> {
-        let health = backend.health(self.id).await?;
+        if let Some(observed) = self.as_recorded(described) {
+            let plan = self.plan(&observed);
+            let harmless = plan.deregister.is_empty() && plan.record.withheld.is_empty();
+            if harmless && (!plan.is_waiting() || !plan.register.is_empty()) {
+                return Ok(plan);
+            }
+        }
+        let health = patience.meet(backend.health(self.id).await)?;
         Ok(self.plan(&observed(described, health)))
     }
 
@@ -69,6 +65,34 @@ impl Question<'_> {
             healthy_after: described.healthy_after,
             unreadable: None,
         })
+    }
+}
+
+/// How often in a row reading the health may fail before it counts as
+/// something that cannot be read: who is to be registered, and who was
+/// deleted, cannot wait for it for ever.
+#[derive(Debug, Default)]
+pub struct Patience {
+    failures: u32,
+}
+
+impl Patience {
+    fn meet(&mut self, answer: Result<Health, BackendError>) -> Result<Health, BackendError> {
+        const FAILURES: u32 = 3;
+        match answer {
+            Err(error) if error.is_temporary() => {
+                self.failures += 1;
+                if self.failures < FAILURES {
+                    return Err(error);
+                }
+                self.failures = FAILURES;
+                Ok(Health::Unreadable(error.to_string()))
+            }
+            answer => {
+                self.failures = 0;
+                answer
+            }
+        }
     }
 }
 

@@ -20,13 +20,14 @@ use jiff::Timestamp;
 use presence::model::{BalancerId, HostId, MemberId, Revision};
 use presence::process::backoff::Backoff;
 use presence::process::clock::Clock;
+use presence::process::complaint::Complaint;
 use presence::process::shutdown::Shutdown;
 use presence::store::Store;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 pub use board::{Board, Report, Rest};
-pub use decide::Question;
+pub use decide::{Patience, Question};
 pub use hook::{Crash, Hook, NoHook, Point};
 
 use crate::backend::Backend;
@@ -59,6 +60,8 @@ pub struct Orders {
     pub replacements: u32,
     /// Counts up when it is time to look for drift.
     pub resync: u64,
+    /// It is remembered that the status is about to be deleted on purpose.
+    pub may_forget: bool,
 }
 
 impl Orders {
@@ -74,6 +77,7 @@ impl Orders {
             || self.frozen != other.frozen
             || self.replacements != other.replacements
             || self.resync != other.resync
+            || self.may_forget != other.may_forget
     }
 
     /// Sends them on if they are news.
@@ -135,9 +139,12 @@ pub struct Reconciler<S, B, H = NoHook> {
     settling: Settling,
     /// What a dry run has said that it would do.
     said: BTreeSet<String>,
+    patience: Patience,
     polls: Backoff,
+    held_polls: Backoff,
     failures: Backoff,
     slow_failures: Backoff,
+    complaint: Complaint,
 }
 
 /// A member that the load balancer refused.
@@ -153,7 +160,7 @@ struct Rejection {
 #[derive(Debug, Clone, Copy)]
 struct Settling {
     revision: Revision,
-    first: Timestamp,
+    start: Timestamp,
     quiet: Timestamp,
 }
 
@@ -171,13 +178,16 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             resync: 0,
             settling: Settling {
                 revision: Revision::default(),
-                first: now,
+                start: now,
                 quiet: now,
             },
             said: BTreeSet::new(),
+            patience: Patience::default(),
             polls: Backoff::new(Duration::from_millis(500), Duration::from_secs(15)),
+            held_polls: Backoff::new(Duration::from_secs(5), Duration::from_mins(5)),
             failures: Backoff::new(Duration::from_millis(500), Duration::from_mins(1)),
             slow_failures: Backoff::new(Duration::from_secs(5), Duration::from_mins(5)),
+            complaint: Complaint::every(Duration::from_mins(10)),
             shared,
         }
     }
@@ -194,10 +204,13 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
                 Ok(Passed::Next(next)) => {
                     self.failures.succeeded();
                     self.slow_failures.succeeded();
+                    if self.complaint.is_over() {
+                        tracing::info!("{}: in line with the tree again, or on the way", self.id);
+                    }
                     Wake::at(next.map(|wait| Instant::now() + wait))
                 }
                 Err(PassError::Crashed(_)) => return,
-                Err(error) => self.after_failure(&error),
+                Err(error) => self.after_failure(&error, &current),
             };
             tokio::select! {
                 biased;
@@ -207,7 +220,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         }
     }
 
-    fn after_failure(&mut self, error: &PassError) -> Wake {
+    fn after_failure(&mut self, error: &PassError, orders: &Orders) -> Wake {
         self.described = None;
         let backoff = if error.is_temporary() {
             &mut self.failures
@@ -215,12 +228,16 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             &mut self.slow_failures
         };
         let wait = backoff.failed();
-        tracing::warn!(
-            "{}: not brought in line with the tree, again in {:.1} s: {error}",
-            self.id,
-            wait.as_secs_f32()
-        );
-        self.shared.board.failed(&self.id, error);
+        if self.complaint.is_due(&error.to_string()) {
+            tracing::warn!("{}: not brought in line with the tree: {error}", self.id);
+        }
+        // One that cannot be looked at does not keep a release standing.
+        let released = match (&self.record.contact, error) {
+            (_, PassError::Store(_)) => None,
+            (None, _) => orders.released,
+            (Some(_), _) => self.record.released,
+        };
+        self.shared.board.failed(&self.id, error, released);
         Wake {
             at: Some(Instant::now() + wait),
             news_from: Instant::now() + wait.min(NEWS_PAUSE),

@@ -15,7 +15,7 @@ use super::{Crash, Hook, Orders, Point, Reconciler, Rejection, Report, Rest, SET
 use crate::absorb;
 use crate::backend::{Backend, BackendError, Outcome};
 use crate::desired::Desired;
-use crate::plan::{self, Context, Plan};
+use crate::plan::{self, Context, Plan, Waiting};
 use crate::record::{Action, Reason, Role, State};
 
 /// How a pass ended well.
@@ -64,17 +64,21 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             std::mem::take(&mut self.record),
             &orders.tree,
             orders.general.as_deref(),
+            orders.released,
             now,
         );
         record.manager = self.shared.settings.host.to_string();
         self.record = record;
         self.forget_rejections(&desired);
         if self.nothing_left(&desired, orders) {
-            return self.forget().await;
+            return self.forget(orders).await;
         }
         let context = self.context(orders, now);
         let plan = match self.decide(&desired, &context).await {
             Ok(plan) => plan,
+            Err(BackendError::NotFound(_)) if desired.is_empty() && orders.frozen.is_none() => {
+                return self.forget(orders).await;
+            }
             Err(error) => return self.fail(error).await,
         };
         if self.shared.settings.dry_run {
@@ -89,9 +93,9 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         }
         self.report(&desired, &plan, orders);
         if self.nothing_left(&desired, orders) && !acted {
-            return self.forget().await;
+            return self.forget(orders).await;
         }
-        Ok(Passed::Next(self.next(&plan, acted)))
+        Ok(Passed::Next(self.next(&plan, orders, acted)))
     }
 
     /// Takes in what concerns this reconciler itself, not the plan.
@@ -104,6 +108,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         if std::mem::replace(&mut self.replacements, orders.replacements) != orders.replacements {
             // Revisions of another history compare with nothing here.
             self.record.revision = orders.tree.revision;
+            self.record.released = None;
             self.written = None;
             self.described = None;
         }
@@ -123,12 +128,20 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
 
     fn context(&self, orders: &Orders, now: Timestamp) -> Context {
         let quiet = plan::after(self.settling.quiet, self.shared.settings.settle);
-        let latest = plan::after(self.settling.first, SETTLE_AT_MOST);
+        // Whoever is met anew after a purge may be written one by one again.
+        let met = self
+            .record
+            .contact
+            .as_ref()
+            .map_or(now, |contact| contact.at);
+        let first = self.settling.start.max(met);
+        let latest = plan::after(first, SETTLE_AT_MOST);
         Context {
             now,
             hold: self.shared.settings.hold,
-            settled_at: quiet.min(latest.max(self.settling.first)),
-            released: orders.released.is_some(),
+            settled_at: quiet
+                .max(plan::after(met, self.shared.settings.settle))
+                .min(latest),
             frozen: orders.frozen.as_deref().map(str::to_owned),
             rejected: self
                 .rejected
@@ -145,12 +158,12 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             record: &self.record,
             context,
         };
-        if let Some(described) = &self.described {
-            return question.ask_health(&self.shared.backend, described).await;
-        }
-        let (described, plan) = question.ask(&self.shared.backend).await?;
-        self.described = Some(described);
-        Ok(plan)
+        let backend = &self.shared.backend;
+        let described = match &mut self.described {
+            Some(described) => described,
+            unknown => unknown.insert(backend.describe(&self.id).await?),
+        };
+        question.ask(backend, described, &mut self.patience).await
     }
 
     async fn carry_out(&mut self, plan: &Plan) -> Result<(), PassError> {
@@ -161,19 +174,21 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         self.announce(&plan.register);
         self.save().await?;
         self.shared.hook.reached(Point::Announced)?;
-        let mut failure = None;
+        let mut failures = Vec::new();
         if !plan.register.is_empty() {
             let outcome = self.shared.backend.register(&self.id, &plan.register).await;
-            failure = self.registered(outcome);
+            failures.extend(self.registered(outcome));
             self.shared.hook.reached(Point::Registered)?;
         }
-        if failure.is_none() && !plan.deregister.is_empty() {
+        // Whoever leaves was judged by who serves already: that nobody could
+        // be registered holds back nobody who was told to leave.
+        if !plan.deregister.is_empty() {
             let leaving = plan.deregister.keys().cloned().collect();
             let outcome = self.shared.backend.deregister(&self.id, &leaving).await;
-            failure = self.deregistered(outcome, &plan.deregister);
+            failures.extend(self.deregistered(outcome, &plan.deregister));
             self.shared.hook.reached(Point::Deregistered)?;
         }
-        match failure {
+        match failures.into_iter().reduce(|one, other| one.and(&other)) {
             None => Ok(()),
             Some(error) => self.fail(error).await.map(|_| ()),
         }
@@ -289,10 +304,15 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         orders.frozen.is_none() && self.record.has_nothing_left(desired)
     }
 
-    async fn forget(&mut self) -> Result<Passed, PassError> {
+    /// Deletes the status, once it is remembered that this is on purpose: a
+    /// status that is gone is else a sign of a history that was replaced.
+    async fn forget(&mut self, orders: &Orders) -> Result<Passed, PassError> {
         if !self.shared.settings.dry_run && self.written.is_some() {
+            if !orders.may_forget {
+                self.shared.board.forgetting(&self.id);
+                return Ok(Passed::Next(None));
+            }
             let key = keys::status::balancer(&self.shared.settings.host, &self.id);
-            self.shared.board.forgetting(&self.id);
             self.shared.store.commit(Transaction::delete(key)).await?;
         }
         self.shared.hook.reached(Point::Forgotten)?;
@@ -308,7 +328,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         let serving = members
             .filter(|known| known.state == State::Serving)
             .count();
-        let idle = !plan.has_steps() && !plan.waiting;
+        let idle = !plan.has_steps() && !plan.is_waiting();
         let soon = plan
             .look_again
             .is_some_and(|at| at <= plan::after(self.shared.clock.now(), SETTLE_AT_MOST));
@@ -333,8 +353,8 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
                 desired: desired.members.len(),
                 serving,
                 withheld: self.record.withheld.len(),
-                released: orders.released.filter(|_| {
-                    !plan.has_steps() && desired.blocked.is_none() && orders.frozen.is_none()
+                released: self.record.released.filter(|_| {
+                    !plan.has_steps() || desired.blocked.is_some() || orders.frozen.is_some()
                 }),
                 error: None,
                 ..Report::default()
@@ -342,13 +362,21 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         );
     }
 
-    fn next(&mut self, plan: &Plan, acted: bool) -> Option<Duration> {
-        let poll = (acted || plan.waiting).then(|| self.polls.failed());
-        if poll.is_none() {
+    fn next(&mut self, plan: &Plan, orders: &Orders, acted: bool) -> Option<Duration> {
+        let soon = acted || plan.waiting == Waiting::ForService;
+        let poll = if soon {
+            Some(self.polls.failed())
+        } else {
             self.polls.succeeded();
+            (plan.waiting == Waiting::ForHeld).then(|| self.held_polls.failed())
+        };
+        if plan.waiting != Waiting::ForHeld {
+            self.held_polls.succeeded();
         }
         let timer = plan.look_again.map(|at| until(at, self.shared.clock.now()));
-        [poll, timer].into_iter().flatten().min()
+        // Given before it was known who is to leave.
+        let release = (orders.released > self.record.released).then_some(Duration::ZERO);
+        [poll, timer, release].into_iter().flatten().min()
     }
 }
 

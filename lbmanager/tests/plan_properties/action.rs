@@ -72,6 +72,11 @@ pub enum Action {
         member: u8,
         registers: bool,
     },
+    /// The load balancer does not know how one is.
+    Vague {
+        member: u8,
+        is: bool,
+    },
     Sick {
         member: u8,
         is: bool,
@@ -197,6 +202,7 @@ pub fn action() -> impl Strategy<Value = Action> {
             .prop_map(|(member, registers)| Action::Tamper { member, registers }),
         3 => (member(), any::<bool>()).prop_map(|(member, is)| Action::Sick { member, is }),
         2 => (member(), any::<bool>()).prop_map(|(member, is)| Action::Refused { member, is }),
+        2 => (member(), any::<bool>()).prop_map(|(member, is)| Action::Vague { member, is }),
         2 => any::<bool>().prop_map(Action::Readable),
         1 => Just(Action::Release),
         2 => Just(Action::Reload),

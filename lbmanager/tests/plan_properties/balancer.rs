@@ -19,6 +19,8 @@ pub struct Balancer {
     pub delays: BTreeMap<MemberId, Option<Duration>>,
     /// Machines that fail their health checks for now.
     pub sick: BTreeSet<MemberId>,
+    /// Machines of which the load balancer does not know how they are.
+    pub vague: BTreeSet<MemberId>,
     /// Machines that the load balancer refuses.
     pub refused: BTreeSet<MemberId>,
     pub readable: bool,
@@ -36,6 +38,7 @@ impl Balancer {
             members: BTreeMap::new(),
             delays,
             sick: BTreeSet::new(),
+            vague: BTreeSet::new(),
             refused: BTreeSet::new(),
             readable: true,
         }
@@ -68,13 +71,18 @@ impl Balancer {
     fn in_service_at(&self, member: &MemberId) -> Option<Timestamp> {
         let registration = self.members.get(member)?;
         let delay = self.delays.get(member).copied().flatten()?;
-        let able = registration.leaves_at.is_none() && !self.sick.contains(member);
+        let able = registration.leaves_at.is_none()
+            && !self.sick.contains(member)
+            && !self.vague.contains(member);
         able.then(|| after(registration.since, delay))
     }
 
     fn condition(&self, member: &MemberId, now: Timestamp) -> Condition {
         if self.members[member].leaves_at.is_some() {
             return Condition::Draining;
+        }
+        if self.vague.contains(member) {
+            return Condition::Unknown("transient error".to_owned());
         }
         match self.in_service_at(member) {
             Some(at) if at <= now => Condition::InService,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use lbmanager::observed::Condition;
 use lbmanager::plan::{Context, Plan, plan};
 use lbmanager::record::{Reason, Role};
 use presence::model::{Class, MemberId, MemberOptions, Ownership};
@@ -224,6 +225,13 @@ fn accounts_for_all(decision: &Decision) -> Verdict {
     Ok(())
 }
 
+/// Whether an operator said to let it go.
+fn is_let_go(decision: &Decision, member: &MemberId) -> bool {
+    let known = decision.plan.record.members.get(member);
+    let removal = known.and_then(|known| known.removal);
+    removal.is_some_and(|removal| removal.let_go)
+}
+
 /// Who counts as in service in that decision.
 pub fn serving(decision: &Decision) -> BTreeSet<MemberId> {
     let observed = &decision.observed;
@@ -245,24 +253,32 @@ fn spares_the_last(decision: &Decision) -> Verdict {
         ..
     } = decision;
     let serving = serving(decision);
-    let leave: Vec<_> = serving
+    let may_serve = observed
+        .members
         .iter()
-        .filter_map(|member| Some((member, plan.deregister.get(member)?)))
+        .filter(|(member, is)| matches!(is, Condition::Unknown(_)) || serving.contains(*member));
+    let held = may_serve
+        .clone()
+        .any(|(member, _)| plan.record.withheld.contains_key(member));
+    let leave: Vec<_> = may_serve
+        .filter_map(|(member, _)| Some((member, plan.deregister.get(member)?)))
         .collect();
-    if serving.is_empty() || leave.len() < serving.len() {
+    let stays = |member| !plan.deregister.contains_key(member);
+    if leave.is_empty() || held || serving.iter().any(stays) {
         return Ok(());
     }
-    let said = |reason: &Reason| {
+    let said = |member: &MemberId, reason: &Reason| {
         matches!(reason, Reason::Deleted | Reason::Drain)
-            || (context.released
+            || (is_let_go(decision, member)
                 && matches!(
                     reason,
                     Reason::LeaseEnded | Reason::Unknown | Reason::Stranger
                 ))
     };
-    holds(leave.iter().all(|(_, reason)| said(reason)), || {
-        format!("nobody said that the last leave: {leave:?}")
-    })?;
+    holds(
+        leave.iter().all(|(member, reason)| said(member, reason)),
+        || format!("nobody said that the last leave: {leave:?}"),
+    )?;
     let patience = observed.patience();
     let coming = plan.record.members.iter().any(|(member, known)| {
         let registered_at = known.registered_at;
@@ -281,13 +297,14 @@ fn spares_the_last(decision: &Decision) -> Verdict {
 
 /// Strangers that are most of what serves stay until somebody says otherwise.
 fn empties_nobody_elses(decision: &Decision) -> Verdict {
-    let Decision { plan, context, .. } = decision;
+    let plan = &decision.plan;
     let leave = plan.deregister.iter().map(|(id, reason)| (id, *reason));
     let stay = plan.record.withheld.iter();
     let stay = stay.map(|(id, withheld)| (id, withheld.reason));
-    let is_stranger = |(_, reason): &(&MemberId, Reason)| *reason == Reason::Stranger;
-    if context.released || decision.desired.options.adopt || !leave.clone().any(|e| is_stranger(&e))
-    {
+    let is_stranger = |(member, reason): &(&MemberId, Reason)| {
+        *reason == Reason::Stranger && !is_let_go(decision, member)
+    };
+    if decision.desired.options.adopt || !leave.clone().any(|e| is_stranger(&e)) {
         return Ok(());
     }
     let serving = serving(decision);

@@ -59,7 +59,7 @@ pub struct Driver {
 pub struct Orders<'a> {
     pub tree: &'a BalancerTree,
     pub general: Option<&'a Config>,
-    pub released: bool,
+    pub released: Option<Revision>,
     pub frozen: Option<String>,
     pub replacements: u32,
 }
@@ -103,10 +103,17 @@ impl Driver {
         if self.replacements != orders.replacements {
             self.replacements = orders.replacements;
             self.record.revision = orders.tree.revision;
+            self.record.released = None;
         }
         let before = std::mem::take(&mut self.record);
-        let (desired, record) =
-            absorb::take_in(Kind::Elb, before, orders.tree, orders.general, now);
+        let (desired, record) = absorb::take_in(
+            Kind::Elb,
+            before,
+            orders.tree,
+            orders.general,
+            orders.released,
+            now,
+        );
         self.record = record;
         self.refused.retain(|member, (refused, _)| {
             let key = desired.members.get(member).map(|key| key.mod_revision);
@@ -127,12 +134,16 @@ impl Driver {
         balancer: &Balancer,
         now: Timestamp,
     ) -> Decision {
-        let latest = after(self.first, SETTLE_AT_MOST);
+        let met = self
+            .record
+            .contact
+            .as_ref()
+            .map_or(now, |contact| contact.at);
+        let latest = after(self.first.max(met), SETTLE_AT_MOST);
         let context = Context {
             now,
             hold: HOLD,
-            settled_at: after(self.quiet, SETTLE).min(latest),
-            released: orders.released,
+            settled_at: after(self.quiet.max(met), SETTLE).min(latest),
             frozen: orders.frozen.clone(),
             rejected: self
                 .refused
@@ -151,7 +162,7 @@ impl Driver {
             let decision = decide(recorded);
             let plan = &decision.plan;
             let harmless = plan.deregister.is_empty() && plan.record.withheld.is_empty();
-            if harmless && (!plan.waiting || !plan.register.is_empty()) {
+            if harmless && (!plan.is_waiting() || !plan.register.is_empty()) {
                 return decision;
             }
         }
@@ -239,9 +250,6 @@ impl Driver {
         }
         if fault == Fault::CrashAfterRegistering {
             return End::Crashed;
-        }
-        if failed {
-            return End::Failed;
         }
         let (done, said) = match fault {
             Fault::Deregister { done, said } => (done, done & said),

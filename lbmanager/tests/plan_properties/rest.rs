@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lbmanager::desired::Place;
+use lbmanager::observed::Condition;
 use lbmanager::record::{Reason, Role};
 use presence::model::{Class, MemberId};
 
@@ -45,7 +46,7 @@ fn next_look(world: &World, decision: Option<&Decision>) -> Timestamp {
     let acted = decision.is_some_and(|decision| decision.plan.has_steps());
     let soon = acted.then(|| after(world.now, Duration::from_secs(1)));
     let change = decision
-        .filter(|decision| decision.plan.waiting)
+        .filter(|decision| decision.plan.is_waiting())
         .and_then(|_| world.balancer.next_change(world.now));
     let timer = decision.and_then(|decision| decision.plan.look_again);
     let resync = after(world.now, RESYNC);
@@ -78,7 +79,7 @@ fn is_at_rest(world: &World, decision: &Decision) -> Verdict {
     };
     let retries = decision.desired.members.keys().any(is_refused);
     holds(
-        !plan.waiting || retries || reasons.clone().any(waits_for),
+        !plan.is_waiting() || retries || reasons.clone().any(waits_for),
         || "it waits for nothing".to_owned(),
     )?;
     who_should_be_is_there(world, decision)?;
@@ -143,7 +144,9 @@ fn the_best_serves(world: &World, decision: &Decision, able: &BTreeSet<&MemberId
 fn may_stay(world: &World, decision: &Decision, member: &MemberId, reason: Reason) -> bool {
     let observed = world.balancer.observe(world.now);
     let serving = check::serving(decision);
-    let is_last = serving.len() == 1 && serving.contains(member);
+    let is_unknown = matches!(observed.members.get(member), Some(Condition::Unknown(_)));
+    let is_last =
+        (serving.contains(member) || is_unknown) && serving.iter().all(|other| other == member);
     let plan = &decision.plan;
     let record = &plan.record;
     match reason {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use lbmanager::observed::Condition;
 use lbmanager::plan::removal;
-use lbmanager::record::Reason;
+use lbmanager::record::{Reason, State};
 use presence::model::MemberId;
 
 use super::action::MEMBERS;
@@ -139,10 +139,11 @@ pub fn is_budgeted(decision: &Decision, member: &MemberId) -> bool {
             observed.members.get(member),
             Some(Condition::OutOfService(_))
         );
-    let removal = decision.plan.record.members.get(member);
-    let since = removal
-        .and_then(|known| known.removal)
-        .map(|removal| removal.since);
-    let held = since.is_some_and(|since| after(since, HOLD) > decision.context.now);
-    ended && held && !unhealthy && !decision.context.released
+    let known = decision.plan.record.members.get(member);
+    let registering = known.is_some_and(|known| known.state == State::Registering);
+    let removal = known.and_then(|known| known.removal);
+    let held = removal.is_some_and(|removal| {
+        !removal.let_go && after(removal.since, HOLD) > decision.context.now
+    });
+    ended && held && (registering || !unhealthy)
 }

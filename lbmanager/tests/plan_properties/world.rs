@@ -25,7 +25,8 @@ pub struct World {
     seen: i64,
     pub frozen: Option<String>,
     replacements: u32,
-    pub released: bool,
+    pub released: Option<Revision>,
+    releases: i64,
     pub truth: Truth,
     keys: keys::Tree,
     pub id: BalancerId,
@@ -59,7 +60,8 @@ impl World {
             seen: 1,
             frozen: None,
             replacements: 0,
-            released: false,
+            released: None,
+            releases: 0,
             truth: Truth::default(),
             keys,
             id: "elb/us-east-1/web".parse().unwrap(),
@@ -149,17 +151,26 @@ impl World {
             Action::Refused { member: number, is } => {
                 set(&mut self.balancer.refused, *number, *is);
             }
+            Action::Vague { member: number, is } => {
+                set(&mut self.balancer.vague, *number, *is);
+            }
             Action::Readable(is) => self.balancer.readable = *is,
-            Action::Release => self.released = true,
+            Action::Release => self.release(),
             Action::Reload => self.reload(),
             Action::Restart { compacted } => self.restart(*compacted),
             Action::Restore(back) => self.restore(*back),
             Action::ReleaseAll => {
                 self.frozen = None;
-                self.released = true;
+                self.release();
             }
         }
         Ok(())
+    }
+
+    /// The key of a release is written; its revision is newer than any before.
+    fn release(&mut self) {
+        self.releases += 1;
+        self.released = Some(Revision(1_000_000 + self.releases));
     }
 
     pub fn pass_time(&mut self, until: Timestamp) {
@@ -335,9 +346,8 @@ impl World {
         if end == End::Done {
             self.truth
                 .reported(decision, |member| self.balancer.holds(member));
-            let released = decision.desired.blocked.is_none() && decision.context.frozen.is_none();
-            if released && !decision.plan.has_steps() {
-                self.released = false;
+            if self.driver.record.released >= self.released && !decision.plan.has_steps() {
+                self.released = None;
             }
         }
     }

@@ -4,17 +4,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often a trouble that goes on is said again.
-const REMINDER: Duration = Duration::from_mins(1);
-
 /// Decides whether a trouble is worth a warning: when it is new, and now and
 /// then while it lasts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Complaint {
+    reminder: Duration,
     last: Option<(String, Instant)>,
 }
 
 impl Complaint {
+    /// For a trouble that is said again after so long.
+    pub fn every(reminder: Duration) -> Self {
+        Self {
+            reminder,
+            last: None,
+        }
+    }
+
     /// Whether to say it now. The words must be free of what changes from one
     /// attempt to the next, such as counts and times.
     pub fn is_due(&mut self, words: &str) -> bool {
@@ -22,7 +28,7 @@ impl Complaint {
         let is_due = self
             .last
             .as_ref()
-            .is_none_or(|(said, at)| said != words || now >= *at + REMINDER);
+            .is_none_or(|(said, at)| said != words || now >= *at + self.reminder);
         if is_due {
             self.last = Some((words.to_owned(), now));
         }
@@ -41,7 +47,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_trouble_is_said_when_new_and_each_minute() {
-        let mut complaint = Complaint::default();
+        let mut complaint = Complaint::every(Duration::from_mins(1));
         assert!(!complaint.is_over());
         assert!(complaint.is_due("a") && !complaint.is_due("a"));
         assert!(complaint.is_due("b"), "another one");

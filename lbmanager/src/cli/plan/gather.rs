@@ -99,7 +99,9 @@ impl Known {
         let tree = self.tree.balancer(id).map_or(&nothing, AsRef::as_ref);
         let before = self.records.get(id).cloned().unwrap_or_default();
         let general = self.tree.general();
-        let (desired, record) = absorb::take_in(id.kind(), before.clone(), tree, general, now);
+        let release = self.releases.of(id);
+        let (desired, record) =
+            absorb::take_in(id.kind(), before.clone(), tree, general, release, now);
         Question {
             before,
             desired,
@@ -108,7 +110,6 @@ impl Known {
                 now,
                 hold,
                 settled_at: now,
-                released: self.releases.of(id).is_some(),
                 frozen: None,
                 rejected: BTreeMap::new(),
             },

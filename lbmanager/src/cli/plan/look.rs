@@ -14,7 +14,7 @@ use crate::backend::{Backend, BackendError};
 use crate::cli::backends::{self, Take};
 use crate::plan::Plan;
 use crate::plan::removal::{Manner, manner};
-use crate::reconcile::Question;
+use crate::reconcile::{Patience, Question};
 use crate::record::{Reason, Record, State};
 
 type Answer<'a> = Pin<Box<dyn Future<Output = Result<Plan, BackendError>> + Send + 'a>>;
@@ -27,7 +27,11 @@ pub(super) trait Look: Send + Sync {
 
 impl<B: Backend> Look for B {
     fn look<'a>(&'a self, question: Question<'a>) -> Answer<'a> {
-        Box::pin(async move { Ok(question.ask(self).await?.1) })
+        Box::pin(async move {
+            let described = self.describe(question.id).await?;
+            let patience = &mut Patience::default();
+            question.ask(self, &described, patience).await
+        })
     }
 }
 
@@ -102,7 +106,7 @@ pub(super) async fn plan(id: &BalancerId, look: &dyn Look, asked: gather::Questi
 
 fn tell(planned: &mut Planned, plan: Plan, before: &Record) {
     planned.in_sync = plan.is_in_sync();
-    planned.waiting = plan.waiting;
+    planned.waiting = plan.is_waiting();
     planned.register = plan
         .register
         .into_iter()
