@@ -313,7 +313,7 @@ async fn what_vanished_in_compacted_history_is_held_like_an_ended_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_member_holds_nobody_up_and_is_tried_again_when_rewritten() {
+async fn a_refused_member_holds_nobody_up_and_the_status_names_it() {
     let mut world = World::new(FakeBackend::default());
     world.backend.refuse(&World::id(), B);
     world.start();

@@ -17,6 +17,7 @@ use crate::departure::{self, Step};
 use crate::model::{LeaseId, Revision};
 use crate::process::backoff::Backoff;
 use crate::process::complaint::Complaint;
+use crate::process::health::Heartbeat;
 use crate::process::shutdown::Shutdown;
 use crate::store::{Entry, Event, Header, Store, StoreError, Watch, WatchMessage};
 use crate::watch_state::{Next, Replaced, WatchState};
@@ -79,7 +80,13 @@ pub struct Mirror<S, V, F> {
     pub snapshots: watch::Sender<Option<Arc<Snapshot<V>>>>,
     /// Where the state of the connection goes.
     pub connection: watch::Sender<Connection>,
+    /// Beaten as long as there is progress, be it one failure after another.
+    pub heartbeat: Option<Heartbeat>,
 }
+
+/// How long a mirror may be without progress: reading a very large tree takes
+/// this long at most.
+pub const PROGRESS: Duration = Duration::from_mins(2);
 
 /// How often a consistent read checks that the history is still the same. A
 /// watch from a revision that does not exist yet says nothing for ever.
@@ -102,6 +109,7 @@ where
             told: self.told,
             snapshots: self.snapshots,
             connection: self.connection,
+            heartbeat: self.heartbeat,
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
             complaint: Complaint::every(Duration::from_mins(1)),
         };
@@ -121,6 +129,7 @@ struct Following<S, V> {
     told: Option<watch::Receiver<Option<Replaced>>>,
     snapshots: watch::Sender<Option<Arc<Snapshot<V>>>>,
     connection: watch::Sender<Connection>,
+    heartbeat: Option<Heartbeat>,
     backoff: Backoff,
     complaint: Complaint,
 }
@@ -129,6 +138,7 @@ impl<S: Store, V: View> Following<S, V> {
     async fn forever<F: FnOnce(&V) -> Option<Revision>>(&mut self, replay: F) {
         let mut replay = Some(replay);
         loop {
+            self.beat();
             let result = match self.state.next() {
                 Next::List if self.current().is_none() => self.boot(&mut replay).await,
                 Next::List => self.reload().await,
@@ -137,6 +147,12 @@ impl<S: Store, V: View> Following<S, V> {
             if let Err(error) = result {
                 self.wait(error).await;
             }
+        }
+    }
+
+    fn beat(&self) {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.beat();
         }
     }
 
@@ -207,6 +223,7 @@ impl<S: Store, V: View> Following<S, V> {
         let mut check = interval_at(Instant::now() + CHECK, CHECK);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.beat();
             tokio::select! {
                 biased;
                 // Cancel-safe by contract of the trait.

@@ -69,6 +69,7 @@ impl Rig {
             replay: move |_: &Keys| replay,
             snapshots: snapshot,
             connection: connected,
+            heartbeat: None,
         };
         tokio::spawn(mirror.run(shutdown));
         Self {

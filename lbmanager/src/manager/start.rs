@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use presence::keys;
 use presence::keys::status::{Report, StatusKey};
-use presence::mirror::{Connection, Mirror};
+use presence::mirror::{self, Connection, Mirror};
 use presence::model::{BalancerId, HostId, Kind, Revision};
 use presence::process::backoff::Backoff;
 use presence::process::clock::Clock;
 use presence::process::complaint::Complaint;
-use presence::process::health::Health;
+use presence::process::health::{Health, Heartbeat};
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
 use presence::store::{Entry, Header, Store, StoreError};
@@ -159,15 +159,20 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         .collect();
     let mut mirrors = JoinSet::new();
     let unseen = watch::Sender::new(None);
+    let heartbeat_of = |task: &str| Some(parts.health.heartbeat(task, mirror::PROGRESS));
     let (snapshots, connection) = mirror_tree(
         &parts.store,
         &parts.settings.tree,
         &records,
-        Some(unseen.subscribe()),
+        Watched {
+            told: Some(unseen.subscribe()),
+            heartbeat: heartbeat_of("mirror of the tree"),
+        },
         &mut mirrors,
         &parts.shutdown,
     );
-    let releases = mirror_releases(&parts, &mut mirrors);
+    let heartbeat_of_releases = heartbeat_of("mirror of releases");
+    let releases = mirror_releases(&parts, heartbeat_of_releases, &mut mirrors);
     let resync_at = Instant::now() + parts.settings.next_resync();
     Some(Manager {
         fleet: Fleet::new(parts.launchers, records, parts.shutdown.clone()),
@@ -222,6 +227,15 @@ async fn first_statuses<S: Store>(
     }
 }
 
+/// How a manager minds a mirror; one that is read once only is not minded.
+#[derive(Default)]
+pub(crate) struct Watched {
+    /// That the history was replaced, though the mirror cannot see it.
+    pub told: Option<watch::Receiver<Option<Replaced>>>,
+    /// That the mirror makes progress.
+    pub heartbeat: Option<Heartbeat>,
+}
+
 pub(crate) type Mirrored<V> = watch::Receiver<Option<Arc<presence::mirror::Snapshot<V>>>>;
 
 /// Starts the mirror of the tree, which first learns why members are gone
@@ -230,7 +244,7 @@ pub(crate) fn mirror_tree<S: Store>(
     store: &S,
     tree: &keys::Tree,
     records: &BTreeMap<BalancerId, Record>,
-    told: Option<watch::Receiver<Option<Replaced>>>,
+    watched: Watched,
     mirrors: &mut JoinSet<()>,
     shutdown: &Shutdown,
 ) -> (Mirrored<Tree>, watch::Receiver<Connection>) {
@@ -245,15 +259,20 @@ pub(crate) fn mirror_tree<S: Store>(
         prefix: tree.prefix(),
         empty: Tree::new(Arc::new(tree.clone())),
         replay: move |tree: &Tree| replay_from(&known, tree),
-        told,
+        told: watched.told,
         snapshots,
         connection: connections,
+        heartbeat: watched.heartbeat,
     };
     mirrors.spawn(mirror.run(shutdown.clone()));
     (snapshot, connection)
 }
 
-fn mirror_releases<S: Store>(parts: &Parts<S>, mirrors: &mut JoinSet<()>) -> Mirrored<Releases> {
+fn mirror_releases<S: Store>(
+    parts: &Parts<S>,
+    heartbeat: Option<Heartbeat>,
+    mirrors: &mut JoinSet<()>,
+) -> Mirrored<Releases> {
     let (snapshots, snapshot) = watch::channel(None);
     let mirror = Mirror {
         store: parts.store.clone(),
@@ -263,6 +282,7 @@ fn mirror_releases<S: Store>(parts: &Parts<S>, mirrors: &mut JoinSet<()>) -> Mir
         told: None,
         snapshots,
         connection: watch::Sender::new(Connection::Starting),
+        heartbeat,
     };
     mirrors.spawn(mirror.run(parts.shutdown.clone()));
     snapshot

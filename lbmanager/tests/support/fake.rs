@@ -20,6 +20,10 @@ struct State {
     refused: BTreeSet<MemberId>,
     sick: BTreeSet<MemberId>,
     failing_writes: usize,
+    no_registering: bool,
+    no_health: bool,
+    vague: BTreeSet<MemberId>,
+    missing: BTreeSet<BalancerId>,
     health_delay: Duration,
     gaps: Vec<String>,
 }
@@ -74,6 +78,32 @@ impl FakeBackend {
 
     pub fn fail_writes(&self, n: usize) {
         self.state().failing_writes = n;
+    }
+
+    /// Registering is denied from now on.
+    pub fn deny_registering(&self) {
+        self.state().no_registering = true;
+    }
+
+    /// Reading the health fails from now on.
+    pub fn hide_health(&self) {
+        self.state().no_health = true;
+    }
+
+    /// The load balancer does not know how it is.
+    pub fn vague(&self, id: &BalancerId, members: &[&str]) {
+        let members = members.iter().map(|member| id.member(member).unwrap());
+        self.state().vague.extend(members);
+    }
+
+    /// There is no such load balancer, or there is again.
+    pub fn set_missing(&self, id: &BalancerId, is: bool) {
+        let mut state = self.state();
+        if is {
+            state.missing.insert(id.clone());
+        } else {
+            state.missing.remove(id);
+        }
     }
 
     pub fn calls(&self) -> Vec<Call> {
@@ -131,6 +161,9 @@ impl Backend for FakeBackend {
     async fn describe(&self, id: &BalancerId) -> Result<Described, BackendError> {
         let mut state = self.state();
         state.calls.push(Call::Describe(id.clone()));
+        if state.missing.contains(id) {
+            return Err(BackendError::NotFound("there is no such one".to_owned()));
+        }
         let members = state.balancers.entry(id.clone()).or_default();
         Ok(Described {
             registered: members.keys().cloned().collect(),
@@ -141,9 +174,14 @@ impl Backend for FakeBackend {
     async fn health(&self, id: &BalancerId) -> Result<Health, BackendError> {
         let mut state = self.state();
         state.calls.push(Call::Health(id.clone()));
+        if state.no_health {
+            return Err(BackendError::Unavailable("no answer".to_owned()));
+        }
         let members = state.balancers.get(id).into_iter().flatten();
         let conditions = members.map(|(member, since)| {
-            let condition = if state.serves(member, *since) {
+            let condition = if state.vague.contains(member) {
+                Condition::Unknown("transient error".to_owned())
+            } else if state.serves(member, *since) {
                 Condition::InService
             } else {
                 Condition::OutOfService("not yet".to_owned())
@@ -158,6 +196,12 @@ impl Backend for FakeBackend {
         state
             .calls
             .push(Call::Register(id.clone(), members.clone()));
+        if state.no_registering {
+            return Outcome {
+                error: Some(BackendError::Denied("not you".to_owned())),
+                ..Outcome::default()
+            };
+        }
         let mut outcome = Outcome {
             error: state.write(),
             ..Outcome::default()

@@ -2,6 +2,7 @@
 //! ended at an enumerated point and started again.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,6 +33,29 @@ pub const BALANCER: &str = "elb/us-east-1/web";
 pub struct CrashAt {
     left: Arc<AtomicUsize>,
     crashed: Arc<Mutex<Option<Point>>>,
+    disk: Arc<Mutex<Disk>>,
+}
+
+/// The manager's file, and how it was at the crash: what the rest of the
+/// process writes before the test ends it would not have been written.
+#[derive(Debug, Default)]
+struct Disk {
+    file: PathBuf,
+    at_crash: Option<Option<Vec<u8>>>,
+}
+
+impl Disk {
+    fn crash(&mut self) {
+        self.at_crash = Some(std::fs::read(&self.file).ok());
+    }
+
+    fn restore(&mut self) {
+        match self.at_crash.take() {
+            None => {}
+            Some(Some(content)) => std::fs::write(&self.file, content).unwrap(),
+            Some(None) => std::fs::remove_file(&self.file).unwrap_or_default(),
+        }
+    }
 }
 
 impl CrashAt {
@@ -40,6 +64,7 @@ impl CrashAt {
         Self {
             left: Arc::new(AtomicUsize::new(number)),
             crashed: Arc::default(),
+            disk: Arc::default(),
         }
     }
 
@@ -60,6 +85,7 @@ impl Hook for CrashAt {
         }
         if self.left.fetch_sub(1, Ordering::Relaxed) == 0 {
             *crashed = Some(point);
+            self.disk.lock().unwrap().crash();
             return Err(Crash(point));
         }
         Ok(())
@@ -124,6 +150,7 @@ impl World {
         let file = StateDir::open(self.state.path())
             .unwrap()
             .file("history.json");
+        hook.disk.lock().unwrap().file = self.state.path().join("history.json");
         let health = Health::starting();
         let (notifier, _) = Systemd::default().connect(health.clone());
         let parts = Parts {
@@ -155,6 +182,7 @@ impl World {
         if let Some(running) = self.manager.take() {
             running.task.abort();
             let _ = running.task.await;
+            running.hook.disk.lock().unwrap().restore();
         }
     }
 
@@ -190,7 +218,11 @@ impl World {
     }
 
     pub fn status(&self) -> Option<Record> {
-        let key = keys::status::balancer(&"host-1".parse().unwrap(), &Self::id());
+        self.status_of(&Self::id())
+    }
+
+    pub fn status_of(&self, id: &BalancerId) -> Option<Record> {
+        let key = keys::status::balancer(&"host-1".parse().unwrap(), id);
         let entry = self.store.peek(&key)?;
         Some(Record::from_json(&entry.value).unwrap())
     }

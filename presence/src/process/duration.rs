@@ -14,11 +14,22 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     }
     humantime::parse_duration(text)
         .map_err(|_| format!("{text:?} is no duration: write 1m30s, 500ms or bare seconds"))
+        .and_then(bounded)
+}
+
+/// Times that are added to others are not to overflow.
+fn bounded(duration: Duration) -> Result<Duration, String> {
+    const YEARS: u64 = 100;
+    if duration > Duration::from_hours(YEARS * 366 * 24) {
+        return Err(format!("more than {YEARS} years is no duration here"));
+    }
+    Ok(duration)
 }
 
 fn from_seconds(seconds: f64) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds)
         .map_err(|_| format!("{seconds} is no duration: a number of seconds from 0 is expected"))
+        .and_then(bounded)
 }
 
 /// For `#[serde(with = "duration")]`: written as `1m 30s`, read as [`parse`]
@@ -43,7 +54,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duratio
         }
 
         fn visit_u64<E: Error>(self, seconds: u64) -> Result<Duration, E> {
-            Ok(Duration::from_secs(seconds))
+            bounded(Duration::from_secs(seconds)).map_err(E::custom)
         }
 
         fn visit_i64<E: Error>(self, seconds: i64) -> Result<Duration, E> {

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::absorb;
 use crate::cli::{TreeArgs, read};
 use crate::desired::Desired;
-use crate::manager::{self, Releases};
+use crate::manager::{self, Releases, Watched};
 use crate::plan::Context;
 use crate::record::Record;
 use crate::tree::{BalancerTree, Tree};
@@ -69,8 +69,15 @@ async fn snapshot<S: Store>(
 ) -> Result<Arc<Snapshot<Tree>>, Failure> {
     let (_ends_when_dropped, shutdown) = Shutdown::manual();
     let mut mirrors = JoinSet::new();
-    let (mut snapshots, mut connection) =
-        manager::mirror_tree(store, &args.prefix, records, None, &mut mirrors, &shutdown);
+    let watched = Watched::default();
+    let (mut snapshots, mut connection) = manager::mirror_tree(
+        store,
+        &args.prefix,
+        records,
+        watched,
+        &mut mirrors,
+        &shutdown,
+    );
     loop {
         if let Some(snapshot) = snapshots.borrow_and_update().clone() {
             return Ok(snapshot);

@@ -67,6 +67,7 @@ fn mirror<S: Store, V: View>(
         told: None,
         snapshots,
         connection: watch::Sender::new(Connection::Starting),
+        heartbeat: None,
     };
     tasks.spawn(mirror.run(shutdown.clone()));
     snapshot

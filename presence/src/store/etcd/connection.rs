@@ -203,7 +203,10 @@ impl Connection {
                 let each = many.iter().map(|(endpoint, failure)| {
                     format!("{}: {}", endpoint.as_str(), reason(failure))
                 });
-                each.collect::<Vec<_>>().join("; ")
+                // In one order, whoever was first to fail.
+                let mut each: Vec<String> = each.collect();
+                each.sort();
+                each.join("; ")
             }
         };
         StoreError::Unavailable {
