@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::json;
 use testbed::aws::Aws;
 use testbed::wait;
@@ -151,4 +153,36 @@ async fn a_thousand_in_sync_cost_three_calls() {
     assert!(asked.iter().all(|calls| *calls <= 6), "{asked:?}");
     let calls = rig.aws.calls();
     assert_eq!(calls.clone().of(DESCRIBE).len(), calls.len(), "{calls:#?}");
+}
+
+#[tokio::test]
+async fn a_thousand_in_sync_cost_next_to_nothing() {
+    const MINDED: Duration = Duration::from_secs(10);
+    let mut rig = thousand().await;
+    rig.run().await;
+    rig.until_log("the tree has been read").await;
+    let describes = |aws: &Aws| !asked(aws).is_empty();
+    rig.aws
+        .wait_until("all asked", describes, SOON)
+        .await
+        .unwrap();
+    // The manager's own first look is over when it wrote what it found.
+    wait::until("it is at rest", SOON, || async {
+        let before = rig.cpu();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let used = rig.cpu().saturating_sub(before);
+        let is_at_rest = used < Duration::from_millis(50);
+        is_at_rest
+            .then_some(())
+            .ok_or(format!("{used:?} of CPU in a second"))
+    })
+    .await
+    .unwrap();
+    let (revision, cpu) = (rig.etcd.revision().await.unwrap(), rig.cpu());
+    rig.aws.clear_calls();
+    tokio::time::sleep(MINDED).await;
+    let calls = rig.aws.calls();
+    assert!(calls.is_empty(), "{calls:#?}");
+    assert_eq!(rig.etcd.revision().await.unwrap(), revision, "no writes");
+    rig.assert_idle(cpu, MINDED);
 }

@@ -41,19 +41,23 @@ pub struct CrashAt {
 #[derive(Debug, Default)]
 struct Disk {
     file: PathBuf,
-    at_crash: Option<Option<Vec<u8>>>,
+    crashed: bool,
+    at_crash: Option<Vec<u8>>,
 }
 
 impl Disk {
     fn crash(&mut self) {
-        self.at_crash = Some(std::fs::read(&self.file).ok());
+        self.crashed = true;
+        self.at_crash = std::fs::read(&self.file).ok();
     }
 
     fn restore(&mut self) {
+        if !std::mem::take(&mut self.crashed) {
+            return;
+        }
         match self.at_crash.take() {
-            None => {}
-            Some(Some(content)) => std::fs::write(&self.file, content).unwrap(),
-            Some(None) => std::fs::remove_file(&self.file).unwrap_or_default(),
+            Some(content) => std::fs::write(&self.file, content).unwrap(),
+            None => std::fs::remove_file(&self.file).unwrap_or_default(),
         }
     }
 }
