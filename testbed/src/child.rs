@@ -107,6 +107,15 @@ impl Child {
         kill(self.pid, signal).map_err(|errno| Error::io("signal", &self.name)(errno.into()))
     }
 
+    /// SIGSTOP, and waits until none of its threads runs any more.
+    pub(crate) fn stop_in_its_tracks(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)?;
+        let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        waitid(Id::Pid(self.pid), flags)
+            .map(drop)
+            .map_err(|errno| Error::io("stop", &self.name)(errno.into()))
+    }
+
     pub(crate) async fn wait(&mut self, deadline: Duration) -> Result<ExitStatus> {
         match tokio::time::timeout(deadline, self.inner.wait()).await {
             Ok(status) => status.map_err(Error::io("wait for", &self.name)),

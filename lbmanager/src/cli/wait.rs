@@ -16,10 +16,10 @@ use crate::record::{Record, State};
 /// `--wait`.
 #[derive(Debug, Clone, Args)]
 pub struct WaitArgs {
-    /// Wait until the managers report that it is done, 5 minutes unless told
+    /// Wait until the managers report that it is done, 10 minutes unless told
     /// otherwise; exit 1 if they do not in time
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true,
-          default_missing_value = "5m", value_parser = duration::parse)]
+          default_missing_value = "10m", value_parser = duration::parse)]
     wait: Option<Duration>,
 }
 

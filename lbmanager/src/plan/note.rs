@@ -108,9 +108,10 @@ fn see(
     {
         known.registered_at = Some(now);
     }
-    let coming = known
-        .registered_at
-        .is_some_and(|at| after(at, observed.patience()) > now);
+    // One that was in service has had its time, however short it was.
+    let was_up = matches!(known.state, State::Serving | State::OutOfService);
+    let in_time = |at| after(at, observed.patience()) > now;
+    let coming = !was_up && known.registered_at.is_some_and(in_time);
     let (state, detail) = match condition {
         None if rejected => (State::Rejected, known.detail.take()),
         None => (State::Absent, None),

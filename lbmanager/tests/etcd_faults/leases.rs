@@ -127,7 +127,10 @@ async fn leases_that_end_while_etcd_is_frozen_take_half_at_most() {
     rig.etcd.pause().unwrap();
     sleep(Duration::from_secs(6)).await;
     rig.etcd.resume().unwrap();
-    rig.until_status("web", "two are held", |status| withheld(status).len() == 2)
-        .await;
+    // The status says who is held before the others leave.
+    rig.until_status("web", "two are held", |status| {
+        withheld(status).len() == 2 && serving(status).len() == 2
+    })
+    .await;
     assert_eq!(rig.lb("web").registered().len(), 2);
 }

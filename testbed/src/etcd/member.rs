@@ -160,9 +160,8 @@ impl Member {
 
     /// Stops it in its tracks (SIGSTOP): its connections stay open and silent.
     pub fn pause(&mut self) -> Result<()> {
-        self.running()?.signal(Signal::SIGSTOP)?;
         self.paused = true;
-        Ok(())
+        self.running()?.stop_in_its_tracks()
     }
 
     /// Lets it go on after [`Member::pause`].
