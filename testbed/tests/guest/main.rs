@@ -1,0 +1,4 @@
+//! The kernel guest.
+
+mod ends;
+mod runs;
