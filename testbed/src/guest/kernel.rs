@@ -56,13 +56,14 @@ impl Kernel {
 
     /// The command that boots it with the files of `directory`, and what to add to its environment.
     pub(super) fn command(self, guest: &Guest, directory: &Path) -> Result<Vec<OsString>> {
+        let command = match self {
+            Self::Guest => user_mode_linux(guest, directory),
+            Self::Own => namespace(directory),
+        }?;
         for (program, install) in NEEDED_INSIDE {
             needed(program, install)?;
         }
-        match self {
-            Self::Guest => user_mode_linux(guest, directory),
-            Self::Own => namespace(directory),
-        }
+        Ok(command)
     }
 }
 

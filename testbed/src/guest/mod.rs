@@ -23,6 +23,7 @@ mod files;
 mod finished;
 mod kernel;
 mod running;
+pub mod suite;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
