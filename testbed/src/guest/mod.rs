@@ -22,6 +22,7 @@ mod capture;
 mod files;
 mod finished;
 mod kernel;
+mod processor;
 mod running;
 pub mod suite;
 

@@ -12,7 +12,8 @@ use tokio::process::ChildStdin;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::capture::{Capture, Listener};
-use super::{Finished, Guest, files, kernel};
+use super::kernel::{self, Kernel};
+use super::{Finished, Guest, files, processor};
 use crate::child::Child;
 use crate::error::{Error, Result};
 use crate::wait::{self, TimedOut};
@@ -29,7 +30,7 @@ const QUOTED: usize = 20;
 #[derive(Debug)]
 pub struct Running {
     command: String,
-    kernel: kernel::Kernel,
+    kernel: Kernel,
     end: Instant,
     time_limit: Duration,
     stdout: Capture,
@@ -214,12 +215,16 @@ async fn spawn(guest: &Guest, directory: &Path) -> Result<Child> {
     let mut command = Child::command(Path::new("/bin/sh"))?;
     command.arg(directory.join("host.sh")).arg(directory);
     command.args(kernel);
-    if guest.kernel == kernel::Kernel::Guest {
+    if guest.kernel == Kernel::Guest {
         command.env("TMPDIR", kernel::folder_for_memory(guest.memory_mib));
     }
     command.stdin(Stdio::piped());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    Child::spawn(guest.kernel.name(), command).await
+    let child = Child::spawn(guest.kernel.name(), command).await?;
+    if guest.kernel == Kernel::Guest {
+        processor::pin(child.pid());
+    }
+    Ok(child)
 }
 
 fn boxed(
