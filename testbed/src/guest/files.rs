@@ -11,11 +11,12 @@ use super::Guest;
 use crate::error::{Error, Result};
 
 /// The programs of a guest, in the order in which they run.
-const SCRIPTS: [(&str, &str); 4] = [
+const SCRIPTS: [(&str, &str); 5] = [
     ("host.sh", include_str!("host.sh")),
     ("init.sh", include_str!("init.sh")),
     ("own.sh", include_str!("own.sh")),
     ("run.pl", include_str!("run.pl")),
+    ("shellrc.sh", include_str!("shellrc.sh")),
 ];
 
 /// What every guest mounts over the host's files.

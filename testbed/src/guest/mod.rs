@@ -2,7 +2,7 @@
 //!
 //! The guest is user-mode Linux over the host's own files. Programs, test binaries and the folder
 //! of cargo are where they are outside; everything can be written to, in the guest's memory, and
-//! nothing of it gets to the host except through a [folder](Guest::folder). It boots in 3 seconds,
+//! nothing of it gets to the host except through a [folder](Guest::folder). It boots in 2 seconds,
 //! has IPVS with all its schedulers, and any user may start one.
 //!
 //! ```no_run
@@ -24,6 +24,7 @@ mod finished;
 mod kernel;
 mod processor;
 mod running;
+pub mod shell;
 pub mod suite;
 
 use std::ffi::{OsStr, OsString};
