@@ -14,7 +14,7 @@
 //!
 //! With `TESTBED_KERNEL=own` in the environment the same programs run on the machine's own kernel,
 //! in network and mount namespaces of their own: quicker, but root and a kernel with ip_vs are
-//! needed.
+//! needed, and what they write to files and to the rest of the kernel is the machine's.
 //!
 //! Tests that are to run inside are a [`suite`].
 

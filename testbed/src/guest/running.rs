@@ -18,7 +18,7 @@ use crate::child::Child;
 use crate::error::{Error, Result};
 use crate::wait::{self, TimedOut};
 
-/// A boot takes 3 seconds; a machine with much else to do may need some times as long.
+/// A boot takes 2 seconds; a machine with much else to do may need some times as long.
 const BOOT_LIMIT: Duration = Duration::from_mins(1);
 /// For what was written and has to be read.
 const READ_LIMIT: Duration = Duration::from_secs(10);

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use testbed::Error;
-use testbed::guest::Guest;
 use testbed::process::{Program, Stream};
 use testbed::wait;
 
@@ -17,7 +16,7 @@ fn script(text: &str) -> [&str; 2] {
 
 #[tokio::test]
 async fn a_program_that_a_signal_ends() {
-    let guest = Guest::new().unwrap();
+    let guest = crate::guest();
     // What it leaves running does not hold the guest up.
     let args = script("sleep 600 & echo last words; kill -9 $$");
     let finished = guest.run("sh", args).await.unwrap();
@@ -32,7 +31,7 @@ async fn a_program_that_a_signal_ends() {
 
 #[tokio::test]
 async fn a_program_that_is_not_there() {
-    let guest = Guest::new().unwrap();
+    let guest = crate::guest();
     let finished = guest.run("no-such-program", [""; 0]).await.unwrap();
     assert_eq!(finished.status.code(), Some(127));
     assert!(
@@ -46,7 +45,7 @@ async fn a_program_that_is_not_there() {
 
 #[tokio::test]
 async fn a_kernel_that_panics() {
-    let guest = Guest::new().unwrap();
+    let guest = crate::guest();
     let args = script("echo last words; sleep 0.2; echo c > /proc/sysrq-trigger; sleep 600");
     let error = guest.run("sh", args).await.unwrap_err();
     let told = error.to_string();
@@ -60,13 +59,13 @@ async fn a_kernel_that_panics() {
 
 #[tokio::test]
 async fn a_guest_that_cannot_be_set_up() {
-    let guest = Guest::new().unwrap().modules(["no-such-module"]);
+    let guest = crate::guest().modules(["no-such-module"]);
     let error = guest.run("true", [""; 0]).await.unwrap_err().to_string();
     assert!(
         error.contains("no-such-module") && error.contains("was not set up"),
         "{error}"
     );
-    let guest = Guest::new().unwrap().memory_mib(8);
+    let guest = crate::guest().memory_mib(8);
     let error = guest.run("true", [""; 0]).await.unwrap_err();
     assert!(matches!(error, Error::Ended { .. }), "{error}");
 }
@@ -74,7 +73,7 @@ async fn a_guest_that_cannot_be_set_up() {
 #[tokio::test]
 async fn a_program_that_takes_too_long() {
     let limit = Duration::from_millis(300);
-    let guest = Guest::new().unwrap().time_limit(limit);
+    let guest = crate::guest().time_limit(limit);
     let args = script("echo begun; while :; do :; done");
     let error = guest.run("sh", args).await.unwrap_err().to_string();
     assert!(error.contains("waited 300ms"), "{error}");
@@ -83,7 +82,7 @@ async fn a_program_that_takes_too_long() {
 
 #[tokio::test]
 async fn a_program_that_floods() {
-    let guest = Guest::new().unwrap();
+    let guest = crate::guest();
     let args = script("yes flood | head -c 20000000; echo; echo end; echo end >&2");
     let finished = guest.run("sh", args).await.unwrap();
     assert!(
@@ -111,9 +110,12 @@ fn processes(directory: &str) -> usize {
 #[tokio::test]
 async fn a_guest_that_is_dropped() {
     let busy = script("sleep 600 & echo ready; while :; do :; done");
-    let guest = Guest::new().unwrap();
+    let guest = crate::guest();
     let running = guest.start("sh", busy).await.unwrap();
     running.wait_for_output("ready", SECONDS).await.unwrap();
+    let error = running.wait_for_output("never", Duration::from_millis(50));
+    let error = error.await.unwrap_err().to_string();
+    assert!(error.ends_with("last seen: ready"), "{error}");
     let directory = running.directory().to_owned();
     let name = directory.to_str().unwrap();
     assert!(processes(name) > 3);
@@ -127,11 +129,7 @@ async fn a_guest_that_is_dropped() {
 async fn a_guest_whose_caller_is_killed() {
     let busy = "sleep 600 & echo ready; while :; do :; done";
     if std::env::var_os("TESTBED_INNER").is_some() {
-        let running = Guest::new()
-            .unwrap()
-            .start("sh", script(busy))
-            .await
-            .unwrap();
+        let running = crate::guest().start("sh", script(busy)).await.unwrap();
         running.wait_for_output("ready", SECONDS).await.unwrap();
         println!("directory {}", running.directory().display());
         std::future::pending::<()>().await;

@@ -1,12 +1,11 @@
 //! What a program in a guest has around it.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::time::Duration;
 
 use testbed::Error;
 use testbed::guest::{self, Guest, Kernel};
 
-/// A guest and what a shell in it says.
+/// What a shell in a guest says.
 async fn shell(guest: Guest, script: &str) -> String {
     let finished = guest.run("/bin/sh", ["-euc", script]).await;
     finished.and_then(guest::Finished::success).expect(script)
@@ -37,7 +36,7 @@ async fn a_guest_has_what_a_machine_has() {
         for folder in / /tmp /run /dev/shm /var/lib /etc; do echo > $folder/testbed-guest-file; done
         test -e /proc/self/status && test -d /sys/class/net/d0 && test -c /dev/pts/ptmx
     ";
-    let guest = Guest::new().unwrap().modules(["fou"]);
+    let guest = crate::guest().modules(["fou"]);
     assert_eq!(shell(guest, script).await, "14\nfou\n");
     for folder in ["/", "/tmp", "/run", "/dev/shm", "/var/lib", "/etc"] {
         let file = std::path::Path::new(folder).join("testbed-guest-file");
@@ -50,7 +49,7 @@ async fn what_the_caller_hands_in_is_there() {
     let results = tempfile::tempdir().unwrap();
     let folder = results.path().join("with space");
     std::fs::create_dir(&folder).unwrap();
-    let guest = Guest::new().unwrap();
+    let guest = crate::guest();
     let guest = guest.memory_mib(300).env("GREETING", "it's\na \"word\"");
     let guest = guest.folder(&folder).current_dir(&folder);
     let script = r#"
@@ -72,18 +71,6 @@ async fn what_the_caller_hands_in_is_there() {
     assert_eq!(lines[4], "unfinished");
     let written = std::fs::read_to_string(folder.join("result")).unwrap();
     assert_eq!(written, "written\n");
-}
-
-#[tokio::test]
-async fn output_is_heard_while_it_runs() {
-    let guest = Guest::new().unwrap();
-    let running = guest.start("/bin/sh", ["-c", "echo ready; exec sleep 600"]);
-    let running = running.await.unwrap();
-    let seconds = Duration::from_secs(20);
-    running.wait_for_output("ready\n", seconds).await.unwrap();
-    let error = running.wait_for_output("never", Duration::from_millis(50));
-    let error = error.await.unwrap_err().to_string();
-    assert!(error.ends_with("last seen: ready"), "{error}");
 }
 
 #[tokio::test]
@@ -118,7 +105,7 @@ async fn any_user_may_have_one() {
 #[tokio::test]
 async fn the_own_kernel_is_used_where_it_is_asked_for() {
     if std::env::var_os("TESTBED_INNER").is_some() {
-        let guest = Guest::new().unwrap().kernel(Kernel::Own);
+        let guest = crate::guest().kernel(Kernel::Own);
         let script = "ipvsadm -Sn; ipvsadm -A -t 127.0.0.1:80; ip -br link; kill -11 $$";
         let finished = guest.run("/bin/sh", ["-c", script]).await.unwrap();
         assert_eq!(finished.status.signal(), Some(11), "{finished:?}");
@@ -127,7 +114,7 @@ async fn the_own_kernel_is_used_where_it_is_asked_for() {
         assert_eq!(guest::run("ipvsadm", ["-Sn"]).await.unwrap(), "");
         return;
     }
-    let guest = Guest::new().unwrap().kernel(Kernel::Guest);
+    let guest = crate::guest();
     let guest = guest.env("TESTBED_INNER", "1").env("TESTBED_KERNEL", "own");
     let test = "runs::the_own_kernel_is_used_where_it_is_asked_for";
     let program = std::env::current_exe().unwrap();
@@ -141,7 +128,7 @@ async fn an_own_kernel_without_ip_vs_is_told() {
     if has {
         return;
     }
-    let guest = Guest::new().unwrap().kernel(Kernel::Own);
+    let guest = crate::guest().kernel(Kernel::Own);
     match guest.run("true", [""; 0]).await {
         // Its module may be there.
         Ok(finished) => assert!(finished.status.success()),

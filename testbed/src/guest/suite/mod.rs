@@ -64,7 +64,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// A test with a name; see [`kernel_tests`](crate::kernel_tests).
+    /// A test with a name; see `kernel_tests`.
     pub fn new(name: &'static str, body: Body) -> Self {
         Self {
             name,
