@@ -28,6 +28,10 @@ cd /
 mount -t proc proc /proc
 umount -l /.host
 mount --all --fstab /.guest/fstab
+ln -s /proc/self/fd /dev/fd
+ln -s fd/0 /dev/stdin
+ln -s fd/1 /dev/stdout
+ln -s fd/2 /dev/stderr
 # Not everything can be reached while it is down.
 ip link set lo up
 # shellcheck disable=SC2046 # names, apart

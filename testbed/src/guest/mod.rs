@@ -94,7 +94,7 @@ impl Guest {
     }
 
     /// A folder of the host where what is written inside gets to the host. It has the same path
-    /// inside.
+    /// inside. On the machine's own kernel every folder is one.
     #[must_use]
     pub fn folder(mut self, path: impl Into<PathBuf>) -> Self {
         self.folders.push(path.into());

@@ -35,9 +35,10 @@ async fn a_guest_has_what_a_machine_has() {
         # Files: all writable, nothing of it gets out.
         for folder in / /tmp /run /dev/shm /var/lib /etc; do echo > $folder/testbed-guest-file; done
         test -e /proc/self/status && test -d /sys/class/net/d0 && test -c /dev/pts/ptmx
+        echo said > /dev/stdout
     ";
     let guest = crate::guest().modules(["fou"]);
-    assert_eq!(shell(guest, script).await, "14\nfou\n");
+    assert_eq!(shell(guest, script).await, "14\nfou\nsaid\n");
     for folder in ["/", "/tmp", "/run", "/dev/shm", "/var/lib", "/etc"] {
         let file = std::path::Path::new(folder).join("testbed-guest-file");
         assert!(!file.exists(), "{} is left", file.display());
