@@ -58,6 +58,12 @@ bench: ## Measure; the figures are also written to target/bench
 	$(CARGO) build --locked --release -p lbmanager
 	$(CARGO) run --locked --release -p testbed --bin bench
 
+.PHONY: shell-ipvs
+shell-ipvs: ## Open a shell where the kernel has IPVS, to play in
+	.ci/tools build ipvs
+	$(CARGO) build --locked -p lbmanager
+	$(CARGO) run --locked -p testbed --bin guest
+
 .PHONY: images
 images: ## Build the Docker image, and keep it as a file in target/images
 	.ci/tools build docker
@@ -66,7 +72,7 @@ images: ## Build the Docker image, and keep it as a file in target/images
 
 .PHONY: test-tools
 test-tools: $(VENV)/complete ## Install what the tests need beyond Rust, git and make
-	.ci/tools build etcd docker systemd
+	.ci/tools build etcd docker ipvs systemd
 
 $(VENV)/complete: testbed/requirements.txt
 	.ci/tools python

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
-use tokio::process::{Child as TokioChild, ChildStderr, ChildStdout, Command};
+use tokio::process::{Child as TokioChild, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -82,6 +82,11 @@ impl Child {
 
     pub(crate) fn pid(&self) -> u32 {
         self.pid.as_raw().unsigned_abs()
+    }
+
+    /// Takes the pipe of standard input, where it was asked for.
+    pub(crate) fn take_input(&mut self) -> Option<ChildStdin> {
+        self.inner.stdin.take()
     }
 
     /// Takes the pipes of standard output and error, where they were asked for.

@@ -19,6 +19,10 @@
 //! | [`docker::Docker`] | `let docker = Docker::start_or_use().await?; docker.run(&["version"]).await?;` |
 //! | [`moto::Moto`] | `let moto = Moto::start().await?; moto.create_load_balancer("eu-west-1", "web").await?;` |
 //! | [`lbmanager::Launch`] | `let manager = Launch::new(&etcd, &aws)?.args(["--resync", "2s"]).start().await?;` |
+//! | [`guest::run`] | `let table = guest::run("ipvsadm", ["-Ln"]).await?;` |
+//! | [`guest::Guest`] | `let done = Guest::new()?.folder(results).run(program, ["--help"]).await?;` |
+//! | [`guest::suite::Suite`] | `fn main() -> ExitCode { Suite::new(kernel_tests![a, b]).main() }` |
+//! | [`netns::Namespace`] | `let host = Namespace::builder("web").address("10.9.0.2/24").join(&lan).await?;` |
 //! | [`notify::NotifySocket`] | `let s = NotifySocket::bind()?; s.wait_for(\|state\| state == "READY=1", deadline).await?;` |
 //! | [`process::Program`] | `let mut p = Program::new(workspace_binary("lbmanager")?).arg("run").start().await?;` |
 //! | [`wait::until`] | `wait::until("two members", deadline, \|\| async { two(&etcd).await }).await?` |
@@ -32,9 +36,11 @@ mod child;
 pub mod docker;
 pub mod error;
 pub mod etcd;
+pub mod guest;
 pub mod http;
 pub mod lbmanager;
 pub mod moto;
+pub mod netns;
 pub mod notify;
 pub mod ports;
 pub mod process;

@@ -1,0 +1,132 @@
+//! Tests that run in a guest, all of a program in one, shown one by one.
+//!
+//! A test program with `harness = false` in its `[[test]]` section lists its tests:
+//!
+//! ```no_run
+//! # use std::process::ExitCode;
+//! async fn a_table_is_empty() {
+//!     assert!(!std::path::Path::new("/proc/net/ip_vs_stats").exists());
+//! }
+//!
+//! async fn for_long() { /* SOAK_ROUNDS times */ }
+//!
+//! fn main() -> ExitCode {
+//!     testbed::guest::suite::Suite::new(testbed::kernel_tests![
+//!         a_table_is_empty,
+//!         #[soak] for_long,
+//!     ])
+//!     .guest(|guest| guest.memory_mib(1024).modules(["fou"]))
+//!     .main()
+//! }
+//! ```
+//!
+//! `cargo test` starts it outside. It boots one guest, which runs the program again, and that runs
+//! each test in a process of its own, one after the other, with network and mount namespaces of
+//! their own: `lo` is up, no service is in the kernel's table, /run is empty. So a test that
+//! crashes, hangs or leaves something behind is in nobody's way.
+//!
+//! Filters, `--skip`, `--exact`, `--list`, `--ignored`, `--include-ignored` and `--nocapture` are
+//! those of every test program. Nothing is skipped: without what a guest needs all tests fail, and
+//! say what to install. If the guest dies, so do the tests that it had not done.
+
+mod inside;
+mod marks;
+mod outside;
+
+use std::fmt;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::Guest;
+
+/// Lists tests for a [`Suite`]: paths of functions `async fn()`. `#[soak]` before one makes it one
+/// that runs only when ignored tests are asked for.
+#[macro_export]
+macro_rules! kernel_tests {
+    ($($(#[$kind:ident])? $test:path),* $(,)?) => {
+        vec![$(
+            $crate::guest::suite::Case::new(stringify!($test), || ::std::boxed::Box::pin($test()))
+                $(.$kind())?
+        ),*]
+    };
+}
+
+/// What a test does.
+type Body = fn() -> Pin<Box<dyn Future<Output = ()>>>;
+
+/// One test.
+#[derive(Clone, Copy)]
+pub struct Case {
+    name: &'static str,
+    body: Body,
+    is_soak: bool,
+}
+
+impl Case {
+    /// A test with a name; see `kernel_tests`.
+    pub fn new(name: &'static str, body: Body) -> Self {
+        Self {
+            name,
+            body,
+            is_soak: false,
+        }
+    }
+
+    /// Too long for every day.
+    #[must_use]
+    pub fn soak(mut self) -> Self {
+        self.is_soak = true;
+        self
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Case({})", self.name)
+    }
+}
+
+/// The tests of a program.
+#[derive(Debug)]
+pub struct Suite {
+    cases: Vec<Case>,
+    guest: fn(Guest) -> Guest,
+    time_limit: Duration,
+}
+
+impl Suite {
+    /// Of these tests.
+    pub fn new(cases: Vec<Case>) -> Self {
+        Self {
+            cases,
+            guest: std::convert::identity,
+            time_limit: Duration::from_mins(1),
+        }
+    }
+
+    /// Makes the guest what these tests need.
+    #[must_use]
+    pub fn guest(mut self, change: fn(Guest) -> Guest) -> Self {
+        self.guest = change;
+        self
+    }
+
+    /// How long each test may take, instead of a minute.
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// The whole `main` of the test program.
+    pub fn main(self) -> ExitCode {
+        if let Some(name) = std::env::var_os(inside::CASE) {
+            return inside::case(&self.cases, &name.to_string_lossy());
+        }
+        match std::env::var(inside::MARK) {
+            Ok(mark) => inside::all(&mark, self.time_limit),
+            Err(_) => outside::main(self),
+        }
+    }
+}

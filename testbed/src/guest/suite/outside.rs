@@ -1,0 +1,171 @@
+//! The tests, as `cargo test` sees them: each waits for its outcome from the one guest.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use super::inside::MARK;
+use super::marks::{Event, Reader};
+use super::{Case, Suite};
+use crate::error::{Error, Result};
+use crate::guest::capture::Listener;
+use crate::guest::{Finished, Guest, Running};
+
+/// How much of a test's output is quoted where it failed: the end.
+const QUOTED: usize = 64 * 1024;
+
+type Outcome = std::result::Result<(), String>;
+
+/// The run of the tests in a guest, started by the first that wants its outcome.
+struct Session {
+    suite: Suite,
+    names: Vec<&'static str>,
+    echo: bool,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    thread: Option<JoinHandle<()>>,
+    /// The test that runs, and its output so far.
+    current: Option<(String, String)>,
+    outcomes: BTreeMap<String, Outcome>,
+    /// How the guest ended; no more outcomes come.
+    over: Option<String>,
+}
+
+pub(super) fn main(suite: Suite) -> ExitCode {
+    let arguments = Arguments::from_args();
+    let cases = suite.cases.clone();
+    let wanted = |case: &&Case| {
+        let trial = trial(case, || Ok(()));
+        !arguments.is_filtered_out(&trial) && !arguments.is_ignored(&trial)
+    };
+    let session = Arc::new(Session {
+        names: cases.iter().filter(wanted).map(|case| case.name).collect(),
+        suite,
+        echo: arguments.nocapture,
+        state: Mutex::default(),
+        changed: Condvar::new(),
+    });
+    let trials = cases.iter().map(|case| {
+        let (session, name) = (Arc::clone(&session), case.name);
+        trial(case, move || Ok(Session::outcome(&session, name)?))
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    // So that the guest takes its leave.
+    let thread = session.state().thread.take();
+    if let Some(thread) = thread {
+        let _ = thread.join();
+    }
+    conclusion.exit_code()
+}
+
+fn trial(case: &Case, run: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    Trial::test(case.name, run).with_ignored_flag(case.is_soak)
+}
+
+impl Session {
+    /// Waits for the outcome of a test.
+    fn outcome(self: &Arc<Self>, name: &str) -> Outcome {
+        let mut state = self.state();
+        if state.thread.is_none() && state.over.is_none() {
+            let session = Arc::clone(self);
+            state.thread = Some(std::thread::spawn(move || session.run()));
+        }
+        loop {
+            if let Some(outcome) = state.outcomes.remove(name) {
+                return outcome;
+            }
+            if let Some(why) = &state.over {
+                return Err(format!("not run: {why}"));
+            }
+            let waited = self.changed.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The thread that has the guest.
+    fn run(self: &Arc<Self>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Error::io("make", "a runtime"));
+        let ran = runtime.and_then(|runtime| runtime.block_on(self.guest()));
+        let why = match ran {
+            Ok(Finished { status, stderr, .. }) => {
+                format!("the tests in the guest ended with {status}\n{stderr}")
+            }
+            Err(error) => error.chain(),
+        };
+        let mut state = self.state();
+        if let Some((name, text)) = state.current.take() {
+            let why = format!("while it ran: {why}\n{text}");
+            state.outcomes.insert(name, Err(why));
+        }
+        state.over = Some(why);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    async fn guest(self: &Arc<Self>) -> Result<Finished> {
+        let program = std::env::current_exe().map_err(Error::io("find", "this program"))?;
+        let mark = format!("={:016x}", fastrand::u64(..));
+        let count = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        // Each ends in time by itself, if the guest does not hang.
+        let limit = self.suite.time_limit.saturating_mul(count) + Duration::from_mins(1);
+        let guest = (self.suite.guest)(Guest::new()?)
+            .env(MARK, &mark)
+            .time_limit(limit);
+        let names = self.names.iter().map(OsString::from);
+        let command: Vec<OsString> = std::iter::once(program.into()).chain(names).collect();
+        let listener = self.listener(mark);
+        let running = Running::start(&guest, &command, Some(listener)).await?;
+        running.wait().await
+    }
+
+    fn listener(self: &Arc<Self>, mark: String) -> Listener {
+        let session = Arc::clone(self);
+        let mut reader = Reader::new(mark);
+        Box::new(move |bytes| {
+            for event in reader.read(bytes) {
+                session.hear(event);
+            }
+        })
+    }
+
+    fn hear(&self, event: Event) {
+        let mut state = self.state();
+        match event {
+            Event::Begun(name) => state.current = Some((name, String::new())),
+            Event::Output(text) => {
+                if self.echo {
+                    print!("{text}");
+                }
+                if let Some((_, output)) = &mut state.current {
+                    let _ = output.write_str(&text);
+                    let excess = output.len().saturating_sub(QUOTED);
+                    output.drain(..output.ceil_char_boundary(excess));
+                }
+            }
+            Event::Ended(name, outcome) => {
+                let output = state.current.take().map(|(_, output)| output);
+                let outcome =
+                    outcome.map_err(|why| format!("{why}\n{}", output.unwrap_or_default().trim()));
+                state.outcomes.insert(name, outcome);
+                self.changed.notify_all();
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
