@@ -17,7 +17,7 @@ pub(super) struct Link {
     /// How many commands are sent at once, and how many bytes.
     pub(super) batch: usize,
     pub(super) batch_bytes: usize,
-    family: u16,
+    pub(super) family: u16,
     sequence: u32,
     timeout: Duration,
 }
@@ -26,9 +26,20 @@ impl Link {
     /// Opens a socket that may be used: the family is there, and the process
     /// is permitted to.
     pub(super) fn open(settings: &Settings, writer: &mut Writer) -> Result<Self, Error> {
+        let mut link = Self::bare(settings)?;
+        link.find_family()?;
+        let checked = link.ask(writer, &Request::Info, NlmF::REQUEST, |payload| {
+            wire::info(payload).map(|_| ()).map_err(Failure::from)
+        });
+        checked.map_err(|failure| failure.into_error("its version", settings.timeout, 1))?;
+        Ok(link)
+    }
+
+    /// Opens a socket that does not know the family yet.
+    pub(super) fn bare(settings: &Settings) -> Result<Self, Error> {
         let socket = Socket::open(settings)?;
         let (answers, requests) = socket.buffers()?;
-        let mut link = Self {
+        Ok(Self {
             socket,
             batch: (answers / settings.reply_size.max(1)).clamp(1, settings.batch.max(1)),
             // Half, since the kernel has room for its own needs in it, and a
@@ -37,13 +48,7 @@ impl Link {
             family: 0,
             sequence: 0,
             timeout: settings.timeout,
-        };
-        link.find_family()?;
-        let checked = link.ask(writer, &Request::Info, NlmF::REQUEST, |payload| {
-            wire::info(payload).map(|_| ()).map_err(Failure::from)
-        });
-        checked.map_err(|failure| failure.into_error("its version", settings.timeout, 1))?;
-        Ok(link)
+        })
     }
 
     /// The numbers of the next requests, the first of them.

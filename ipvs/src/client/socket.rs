@@ -1,5 +1,6 @@
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -115,9 +116,11 @@ impl Socket {
 }
 
 fn configure(fd: &OwnedFd, settings: &Settings) -> Result<(), Errno> {
+    // 0 would be no limit.
+    let timeout = settings.timeout.max(Duration::from_millis(1));
     let timeout = TimeVal::new(
-        settings.timeout.as_secs().try_into().unwrap_or(i64::MAX),
-        settings.timeout.subsec_micros().into(),
+        timeout.as_secs().try_into().unwrap_or(i64::MAX),
+        timeout.subsec_micros().into(),
     );
     setsockopt(fd, sockopt::ReceiveTimeout, &timeout)?;
     setsockopt(fd, sockopt::RcvBufForce, &settings.receive_buffer)

@@ -1,3 +1,5 @@
+mod batch;
+
 use super::outcome::{CommandError, Refusal};
 use super::{Error, Settings};
 use crate::{Command, DestinationConfig, Errno, Forward, ServiceKey};
