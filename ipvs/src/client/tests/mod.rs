@@ -45,6 +45,13 @@ fn an_outcome_is_small() {
     assert!(size_of::<Result<(), CommandError>>() <= 16);
 }
 
+/// It is opened by one thread, and may be handed to another.
+#[test]
+fn it_can_be_sent() {
+    fn is_send<T: Send>() {}
+    is_send::<super::Ipvs>();
+}
+
 #[test]
 fn answers_to_a_batch_fit() {
     let settings = Settings::default();

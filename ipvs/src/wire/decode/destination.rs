@@ -27,7 +27,7 @@ pub fn destination(payload: &[u8], service: Family) -> Result<Destination, Decod
 
 /// Attributes come in any order, and what some mean depends on others.
 #[derive(Default)]
-struct RawDestination {
+struct RawDestination<'a> {
     family: Option<Family>,
     address: Option<RawAddress>,
     port: Option<u16>,
@@ -39,11 +39,11 @@ struct RawDestination {
     inactive: Option<u32>,
     persistent: Option<u32>,
     tunnel: (u8, u16, u16),
-    stats: RawStats,
+    stats: RawStats<'a>,
 }
 
-impl RawDestination {
-    fn add(&mut self, attribute: &Attribute<'_>) -> Result<(), DecodeError> {
+impl<'a> RawDestination<'a> {
+    fn add(&mut self, attribute: &Attribute<'a>) -> Result<(), DecodeError> {
         match attribute.kind() {
             Dest::AddrFamily => self.family = Some(family(attribute)?),
             Dest::Addr => self.address = Some(RawAddress::decode(attribute)?),
@@ -58,8 +58,8 @@ impl RawDestination {
             Dest::TunType => self.tunnel.0 = attribute.value()?,
             Dest::TunPort => self.tunnel.1 = attribute.port()?,
             Dest::TunFlags => self.tunnel.2 = attribute.value()?,
-            Dest::Stats => self.stats.add_old(attribute)?,
-            Dest::Stats64 => self.stats.add_new(attribute)?,
+            Dest::Stats => self.stats.old = Some(*attribute),
+            Dest::Stats64 => self.stats.new = Some(*attribute),
             Dest::UnrecognizedConst(_) => (),
         }
         Ok(())

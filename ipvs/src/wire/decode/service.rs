@@ -35,7 +35,7 @@ struct RawService<'a> {
     timeout: Option<u32>,
     netmask: Option<Attribute<'a>>,
     engine: Option<Engine>,
-    stats: RawStats,
+    stats: RawStats<'a>,
 }
 
 impl<'a> RawService<'a> {
@@ -51,8 +51,8 @@ impl<'a> RawService<'a> {
             Svc::Timeout => self.timeout = Some(attribute.value()?),
             Svc::Netmask => self.netmask = Some(*attribute),
             Svc::PeName => self.engine = Some(name(attribute, "persistence engine")?),
-            Svc::Stats => self.stats.add_old(attribute)?,
-            Svc::Stats64 => self.stats.add_new(attribute)?,
+            Svc::Stats => self.stats.old = Some(*attribute),
+            Svc::Stats64 => self.stats.new = Some(*attribute),
             Svc::UnrecognizedConst(_) => (),
         }
         Ok(())

@@ -4,30 +4,18 @@ use super::super::numbers::Stat;
 use super::needed;
 use crate::model::{Rates, Stats};
 
-/// Statistics, from whichever of its two spellings an answer has: the older
-/// one, which Linux before 4.2 has alone, has most numbers in 32 bits.
+/// Statistics in the two spellings that an answer has: the older one, which
+/// Linux before 4.2 has alone, has most numbers in 32 bits. Only the one that
+/// is used is decoded: they are most of a dump.
 #[derive(Default)]
-pub(super) struct RawStats {
-    old: Option<Stats>,
-    new: Option<Stats>,
+pub(super) struct RawStats<'a> {
+    pub(super) old: Option<Attribute<'a>>,
+    pub(super) new: Option<Attribute<'a>>,
 }
 
-impl RawStats {
-    pub(super) fn add_old(&mut self, attribute: &Attribute<'_>) -> Result<(), DecodeError> {
-        // Half of the work of a dump would be to decode what is not used.
-        if self.new.is_none() {
-            self.old = Some(stats(attribute)?);
-        }
-        Ok(())
-    }
-
-    pub(super) fn add_new(&mut self, attribute: &Attribute<'_>) -> Result<(), DecodeError> {
-        self.new = Some(stats(attribute)?);
-        Ok(())
-    }
-
-    pub(super) fn finish(self, what: &'static str) -> Result<Stats, DecodeError> {
-        needed(self.new.or(self.old), what, "STATS64")
+impl RawStats<'_> {
+    pub(super) fn finish(&self, what: &'static str) -> Result<Stats, DecodeError> {
+        stats(&needed(self.new.or(self.old), what, "STATS64")?)
     }
 }
 
