@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use neli::consts::nl::NlmF;
 
 use super::{ATTEMPTS, Error, Failure, Ipvs, Link};
@@ -12,8 +14,8 @@ impl Ipvs {
     /// Every service, with its statistics.
     ///
     /// The kernel tells a large table in parts, and does not hold others off
-    /// in between: an entry may be missing where something was removed
-    /// meanwhile.
+    /// in between: a service may be missing where another was removed
+    /// meanwhile, even in another network namespace.
     pub fn services(&mut self) -> Result<Vec<Service>, Error> {
         self.read("the services", services)
     }
@@ -96,12 +98,16 @@ impl Ipvs {
     }
 }
 
+/// What was told twice, because something was added between two parts, is
+/// taken once.
 fn services(link: &mut Link, writer: &mut Writer) -> Result<Vec<Service>, Failure> {
     let mut all = Vec::new();
     link.ask(writer, &Request::Services, DUMP, |payload| {
         all.push(wire::service(payload)?);
         Ok(())
     })?;
+    let mut seen = HashSet::with_capacity(all.len());
+    all.retain(|service| seen.insert(service.key));
     Ok(all)
 }
 
@@ -115,6 +121,8 @@ fn destinations(
         all.push(wire::destination(payload, service.family())?);
         Ok(())
     })?;
+    let mut seen = HashSet::with_capacity(all.len());
+    all.retain(|destination| seen.insert(destination.key));
     Ok(all)
 }
 

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use nix::errno::Errno;
+
 use super::batch::Batch;
 use super::outcome::{CommandError, Lost, Outcome, Refusal};
 use super::{Error, Failure, Ipvs};
@@ -28,16 +30,12 @@ impl Ipvs {
                 }
             };
             let (now, later) = rest.split_at(batch.len());
-            let missing = sent.err().map(Failure::into_lost);
+            let lost = sent.err().map(Failure::into_lost);
             for (index, answer) in now.iter().zip(batch.answers()) {
-                outcomes[*index] = match (answer, missing) {
-                    (Some(errno), _) => Err(Refusal::of(&commands[*index], *errno).into()),
-                    (None, Some(lost)) => Err(CommandError::Unknown(lost)),
-                    (None, None) => Ok(()),
-                };
+                outcomes[*index] = outcome(&commands[*index], *answer, lost);
             }
             rest = later;
-            if missing == Some(Lost::TimedOut) {
+            if lost == Some(Lost::TimedOut) {
                 give_up(&mut outcomes, rest, self.timed_out());
                 break;
             }
@@ -81,6 +79,16 @@ impl Ipvs {
 fn validate(command: &Command) -> Outcome {
     let invalid = |invalid| CommandError::Invalid(Box::new(invalid));
     command.validate().map_err(invalid)
+}
+
+/// Of a command that was sent: what the kernel says, or whether silence means
+/// success.
+fn outcome(command: &Command, answer: Option<Errno>, lost: Option<Lost>) -> Outcome {
+    match (answer, lost) {
+        (Some(errno), _) => Err(Refusal::of(command, errno).into()),
+        (None, Some(lost)) => Err(CommandError::Unknown(lost)),
+        (None, None) => Ok(()),
+    }
 }
 
 fn give_up(outcomes: &mut [Outcome], rest: &[usize], error: Error) {

@@ -33,7 +33,8 @@ mod tests;
 pub use model::{Destination, Key, Method, Service};
 pub use parse::{ParseError, parse};
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Where the table of the calling thread's network namespace is.
@@ -70,9 +71,12 @@ pub fn read() -> Result<Vec<Service>, Error> {
 ///
 /// The kernel writes it page by page, and does not hold others off in
 /// between: what is changed meanwhile may be missing, or be there twice.
+/// Where other network namespaces have services as well, Linux (6.1 at least)
+/// loses its place at each page, and leaves services out though nothing
+/// changes. So look again with a dump before anything is done about it.
 pub fn read_from(path: &Path) -> Result<Vec<Service>, Error> {
     let shown = || path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
+    let text = whole(path).map_err(|source| Error::Read {
         path: shown(),
         source,
     })?;
@@ -80,4 +84,20 @@ pub fn read_from(path: &Path) -> Result<Vec<Service>, Error> {
         path: shown(),
         source,
     })
+}
+
+/// Room is made before each read, so that none is smaller than a page: fewer
+/// reads, and fewer places to lose.
+fn whole(path: &Path) -> io::Result<String> {
+    const ROOM: usize = 64 << 10;
+    let (mut file, mut bytes, mut length) = (File::open(path)?, Vec::new(), 0);
+    loop {
+        bytes.resize(bytes.len().max(length + ROOM), 0);
+        match file.read(&mut bytes[length..])? {
+            0 => break,
+            more => length += more,
+        }
+    }
+    bytes.truncate(length);
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

@@ -72,10 +72,11 @@ fn refusals_are_told_apart() {
 
 #[test]
 fn destinations_are_invalid_where_lo_was_never_up() {
-    leave_without_lo();
-    let mut ipvs = Ipvs::open().unwrap();
+    let mut world = World::with_lo_down(Settings::default());
     let service = tcp("10.0.0.1:80");
-    let outcomes = ipvs.execute(&[add(service), add_to(service, "10.0.1.9:80")]);
+    let outcomes = world
+        .ipvs
+        .execute(&[add(service), add_to(service, "10.0.1.9:80")]);
     assert_eq!(outcomes, [Ok(()), refused(Refusal::InvalidArgument)]);
 }
 

@@ -64,6 +64,19 @@ fn later_batches_are_known() {
     assert!(outcomes[..100].contains(&unknown));
 }
 
+/// Where the kernel takes little at once, more is sent in more pieces.
+#[test]
+fn a_small_send_buffer_is_enough() {
+    let send_buffer = 1;
+    let mut world = World::enter_with(Settings {
+        send_buffer,
+        ..Settings::default()
+    });
+    let adds = (0..1000).map(|n| add(tcp(&format!("10.0.{}.{}:80", n / 250, n % 250))));
+    world.execute(&adds.collect::<Vec<_>>());
+    assert_eq!(world.ipvs.services().unwrap().len(), 1000);
+}
+
 /// As many answers as ever come at once fit by default.
 #[test]
 fn none_is_lost_by_default() {

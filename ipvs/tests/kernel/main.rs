@@ -12,7 +12,7 @@
 //! a minute; `--nocapture` shows its figures.
 //!
 //! Each test has a network namespace of its own, and so a table of its own:
-//! they run side by side, and do not touch the machine's.
+//! they do not touch the machine's. They run one after another.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 

@@ -138,6 +138,36 @@ fn a_service_with_many_destinations() {
     assert_eq!(read, written);
 }
 
+/// It may have more or less, but no read fails.
+#[test]
+fn a_table_that_changes_is_read() {
+    let mut world = World::enter();
+    let services: Vec<_> = (0..100).map(|n| tcp(&format!("10.0.0.{n}:80"))).collect();
+    let adds: Vec<_> = services
+        .iter()
+        .flat_map(|service| [add(*service), add_to(*service, "10.0.1.7:80")])
+        .collect();
+    let deletes = services
+        .iter()
+        .map(|service| Command::DeleteService { service: *service });
+    let deletes: Vec<_> = deletes.collect();
+    world.execute(&adds);
+    // A thread is born into the network namespace of the one that starts it.
+    let changing = std::thread::spawn(move || {
+        let mut other = Ipvs::open().unwrap();
+        for _ in 0..20 {
+            let outcomes = [other.execute(&deletes), other.execute(&adds)].concat();
+            assert!(outcomes.iter().all(Result::is_ok));
+        }
+    });
+    while !changing.is_finished() {
+        world.ipvs.table().unwrap();
+        proc::read().unwrap();
+    }
+    changing.join().unwrap();
+    assert_eq!(world.ipvs.table().unwrap().len(), 100);
+}
+
 #[test]
 fn what_is_not_there_is_empty() {
     let mut world = World::enter();

@@ -2,17 +2,22 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::process::{Command as Process, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipvs::{
     Command, Destination, DestinationConfig, DestinationKey, Family, Forward, Ipvs, Scheduler,
-    ServiceConfig, ServiceKey, Settings,
+    Service, ServiceConfig, ServiceKey, Settings,
 };
 use nix::sched::{CloneFlags, unshare};
 
 /// A network namespace of this thread's own, with an empty table.
+///
+/// There is one at a time: Linux has the services of all of them in one table,
+/// and loses its place in a dump when any of them changes.
 pub struct World {
     pub ipvs: Ipvs,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl World {
@@ -21,10 +26,23 @@ impl World {
     }
 
     pub fn enter_with(settings: Settings) -> Self {
-        leave();
+        let world = Self::with_lo_down(settings);
+        run("ip", "link set lo up");
+        world
+    }
+
+    /// One whose `lo` was never up.
+    pub fn with_lo_down(settings: Settings) -> Self {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        unshare(CloneFlags::CLONE_NEWNET)
+            .unwrap_or_else(|error| panic!("needs root, for a network namespace: {error}"));
         let ipvs = Ipvs::open_with(settings);
         let ipvs = ipvs.unwrap_or_else(|error| panic!("needs a kernel with IPVS: {error}"));
-        Self { ipvs }
+        Self {
+            ipvs,
+            _alone: alone,
+        }
     }
 
     /// Carries out commands that must not fail.
@@ -40,16 +58,16 @@ impl World {
     }
 }
 
-/// Leaves the network namespace for one of the thread's own.
-pub fn leave() {
-    leave_without_lo();
-    run("ip", "link set lo up");
-}
-
-/// The same, with every interface down.
-pub fn leave_without_lo() {
-    unshare(CloneFlags::CLONE_NEWNET)
-        .unwrap_or_else(|error| panic!("needs root, for a network namespace: {error}"));
+/// The namespace itself ends later, in the background.
+impl Drop for World {
+    fn drop(&mut self) {
+        let services = self.ipvs.services().unwrap_or_default();
+        let delete = |service: &Service| Command::DeleteService {
+            service: service.key,
+        };
+        let deletes: Vec<_> = services.iter().map(delete).collect();
+        let _ = self.ipvs.execute(&deletes);
+    }
 }
 
 /// Waits until something is so.
