@@ -5,7 +5,7 @@
 //! keeps each until its member is gone, over restarts too.
 
 use jiff::Timestamp;
-use presence::model::{Kind, MemberId, MemberOptions, Revision};
+use presence::model::{BalancerId, MemberId, MemberOptions, Revision};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::tree::{BalancerTree, Config, Departure};
 
 /// What the tree wants, and the record with that in it.
 pub fn take_in(
-    kind: Kind,
+    id: &BalancerId,
     before: Record,
     tree: &BalancerTree,
     general: Option<&Config>,
@@ -23,7 +23,7 @@ pub fn take_in(
     now: Timestamp,
 ) -> (Desired, Record) {
     let before = since_purge(before, tree);
-    let desired = desired::desired(kind, tree, general, &before);
+    let desired = desired::desired(id, tree, general, &before);
     let mut record = absorb(before, tree, &desired, now);
     let_go(&mut record, release);
     (desired, record)

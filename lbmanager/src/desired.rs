@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use presence::model::{
-    BalancerOptions, Class, EffectiveOptions, Kind, MemberId, MemberOptions, Revision,
+    BalancerId, BalancerOptions, Class, EffectiveOptions, MemberId, MemberOptions, Revision,
 };
 use serde_json::{Map, Value};
 
@@ -62,7 +62,7 @@ impl Desired {
 
 /// Reads the tree in the light of what was in force before.
 pub fn desired(
-    kind: Kind,
+    id: &BalancerId,
     tree: &BalancerTree,
     general: Option<&Config>,
     before: &Record,
@@ -73,7 +73,7 @@ pub fn desired(
         written: written_options,
         mut blocked,
     } = options(tree, general, before, &mut problems);
-    let options = in_force.effective(kind);
+    let options = in_force.effective(id.kind());
     let class = class_in_force(tree, before);
     let mut members = BTreeMap::new();
     let mut elsewhere = BTreeMap::new();
@@ -81,7 +81,7 @@ pub fn desired(
         if Some(*listed_in) == class {
             members.insert(
                 member.clone(),
-                wanted(member, listed, before, &mut problems),
+                wanted(id, member, listed, before, &mut problems),
             );
         } else {
             elsewhere.insert(member.clone(), *listed_in);
@@ -221,6 +221,7 @@ fn last_good_options(written: &Map<String, Value>) -> BalancerOptions {
 }
 
 fn wanted(
+    id: &BalancerId,
     member: &MemberId,
     listed: &Listed,
     before: &Record,
@@ -229,7 +230,8 @@ fn wanted(
     for field in listed.unknown_fields() {
         problems.push(format!("{member}: the field {field:?} is not known"));
     }
-    let (options, readable) = match listed.options() {
+    let fitting = |options: MemberOptions| options.fit(id, member).map(|()| options);
+    let (options, readable) = match listed.options().and_then(fitting) {
         Ok(options) => (options, true),
         Err(error) => {
             let last = last_good(member, before);

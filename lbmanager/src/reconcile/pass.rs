@@ -60,7 +60,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         self.catch_up(orders);
         let now = self.shared.clock.now();
         let (desired, mut record) = absorb::take_in(
-            self.id.kind(),
+            &self.id,
             std::mem::take(&mut self.record),
             &orders.tree,
             orders.general.as_deref(),

@@ -10,7 +10,7 @@ use lbmanager::observed::{Condition, Observed};
 use lbmanager::plan::{Context, Plan, plan};
 use lbmanager::record::{Record, State};
 use lbmanager::tree::{BalancerTree, Config};
-use presence::model::{Kind, MemberId, Revision};
+use presence::model::{MemberId, Revision};
 
 use super::balancer::{Balancer, HEALTHY_AFTER, after};
 use super::etcd::Etcd;
@@ -107,7 +107,7 @@ impl Driver {
         }
         let before = std::mem::take(&mut self.record);
         let (desired, record) = absorb::take_in(
-            Kind::Elb,
+            &"elb/us-east-1/web".parse().unwrap(),
             before,
             orders.tree,
             orders.general,

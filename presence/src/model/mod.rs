@@ -21,6 +21,7 @@ pub use member::{MemberId, MemberKey};
 pub use names::{HostId, Label, ServiceId, ServiceName};
 pub use options::{
     BalancerOptions, EffectiveOptions, Forward, MemberOptions, OptionsError, Ownership, Parsed,
+    SchedulerFlag, VirtualServiceOptions,
 };
 pub use revision::{LeaseId, Revision};
 pub use virtual_service::{VirtualService, real_server};

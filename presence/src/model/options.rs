@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Kind, Revision, excerpt};
+
+mod virtual_service;
+
 use crate::process::duration;
+pub use virtual_service::{SchedulerFlag, VirtualServiceOptions};
 
 /// Options that were read, and the names of fields that nobody knows.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -51,6 +55,17 @@ pub enum Forward {
     Direct,
     /// A tunnel.
     Tunnel,
+}
+
+impl Forward {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Masq => "masq",
+            Self::Direct => "direct",
+            Self::Tunnel => "tunnel",
+        }
+    }
 }
 
 /// Options of one member.
@@ -177,6 +192,9 @@ pub struct BalancerOptions {
     /// Whether members that are not ready are quiesced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub honor_readiness: Option<bool>,
+    /// What only virtual services of IPVS have.
+    #[serde(flatten)]
+    pub service: VirtualServiceOptions,
 }
 
 impl BalancerOptions {
@@ -195,6 +213,7 @@ impl BalancerOptions {
             max_removals: fields.share("max_removals")?,
             panic_threshold: fields.share("panic_threshold")?,
             honor_readiness: fields.take("honor_readiness", BOOLEAN)?,
+            service: VirtualServiceOptions::take(&mut fields)?,
         };
         Ok(Parsed {
             options,
@@ -213,6 +232,7 @@ impl BalancerOptions {
             max_removals: self.max_removals.or(general.max_removals),
             panic_threshold: self.panic_threshold.or(general.panic_threshold),
             honor_readiness: self.honor_readiness.or(general.honor_readiness),
+            service: self.service.over(&general.service),
         }
     }
 
@@ -227,6 +247,8 @@ impl BalancerOptions {
             honor_readiness: self
                 .honor_readiness
                 .unwrap_or_else(|| kind.honors_readiness_by_default()),
+            drain: self.drain.unwrap_or(DRAIN),
+            service: self.service.clone(),
         }
     }
 }
@@ -246,7 +268,15 @@ pub struct EffectiveOptions {
     pub panic_threshold: f64,
     /// See [`BalancerOptions::honor_readiness`].
     pub honor_readiness: bool,
+    /// See [`BalancerOptions::drain`]. AWS has a setting of its own.
+    pub drain: Duration,
+    /// See [`BalancerOptions::service`].
+    pub service: VirtualServiceOptions,
 }
+
+/// How long a real server that leaves may finish its connections, unless the
+/// tree says otherwise.
+const DRAIN: Duration = Duration::from_secs(30);
 
 const WHOLE: &str = "a whole number is expected";
 const BOOLEAN: &str = "true or false is expected";

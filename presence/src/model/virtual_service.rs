@@ -19,6 +19,25 @@ pub enum VirtualService {
     Mark6(u32),
 }
 
+impl VirtualService {
+    /// Its address, if it has one of its own.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) | Self::Udp(address) | Self::Sctp(address) => Some(*address),
+            Self::Mark4(_) | Self::Mark6(_) => None,
+        }
+    }
+
+    /// Whether it is one of IPv6.
+    pub fn is_ipv6(&self) -> bool {
+        match self {
+            Self::Tcp(address) | Self::Udp(address) | Self::Sctp(address) => address.is_ipv6(),
+            Self::Mark4(_) => false,
+            Self::Mark6(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for VirtualService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

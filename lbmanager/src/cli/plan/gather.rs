@@ -107,8 +107,7 @@ impl Known {
         let before = self.records.get(id).cloned().unwrap_or_default();
         let general = self.tree.general();
         let release = self.releases.of(id);
-        let (desired, record) =
-            absorb::take_in(id.kind(), before.clone(), tree, general, release, now);
+        let (desired, record) = absorb::take_in(id, before.clone(), tree, general, release, now);
         Question {
             before,
             desired,

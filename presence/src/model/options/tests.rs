@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::BalancerId;
 
 fn member(value: &str) -> Result<Parsed<MemberOptions>, String> {
     MemberOptions::parse(value.as_bytes()).map_err(|error| error.to_string())
@@ -42,7 +43,9 @@ fn every_member_option_is_read() {
 #[test]
 fn every_option_of_a_load_balancer_is_read() {
     let value = r#"{"ownership": "own", "adopt": true, "drain": "1m30s", "paused": true,
-                    "max_removals": 0.25, "panic_threshold": 1, "honor_readiness": false}"#;
+                    "max_removals": 0.25, "panic_threshold": 1, "honor_readiness": false,
+                    "scheduler": "mh", "scheduler_flags": ["fallback", "port"],
+                    "persistence": 360, "netmask": 24}"#;
     let options = BalancerOptions {
         ownership: Some(Ownership::Own),
         adopt: Some(true),
@@ -51,6 +54,12 @@ fn every_option_of_a_load_balancer_is_read() {
         max_removals: Some(0.25),
         panic_threshold: Some(1.0),
         honor_readiness: Some(false),
+        service: VirtualServiceOptions {
+            scheduler: Some("mh".to_owned()),
+            scheduler_flags: Some(vec![SchedulerFlag::Fallback, SchedulerFlag::Port]),
+            persistence: Some(Duration::from_mins(6)),
+            netmask: Some(24),
+        },
     };
     let unknown = Vec::new();
     assert_eq!(balancer(value), Ok(Parsed { options, unknown }));
@@ -181,9 +190,65 @@ fn where_nothing_is_said_the_documented_defaults_hold() {
             max_removals: 0.5,
             panic_threshold: 0.5,
             honor_readiness: matches!(kind, Kind::Ipvs | Kind::Route53),
+            drain: Duration::from_secs(30),
+            service: VirtualServiceOptions::default(),
         };
         assert_eq!(BalancerOptions::default().effective(kind), expected);
     }
+}
+
+#[test]
+fn what_a_virtual_service_cannot_be_is_refused() {
+    for (value, message) in [
+        (
+            r#"{"scheduler": "w l c"}"#,
+            "scheduler is \"w l c\", but the kernel's name of a scheduler is expected, such as \
+             wlc, rr, sh or mh",
+        ),
+        (
+            r#"{"scheduler_flags": ["falback"]}"#,
+            "scheduler_flags is [\"falback\"], but a list of fallback, port and ops is expected",
+        ),
+        (
+            r#"{"persistence": "1500ms"}"#,
+            "persistence is 1s 500ms, but whole seconds up to 31 days are expected",
+        ),
+        (
+            r#"{"netmask": 129}"#,
+            "netmask is 129, but a number of leading bits is expected: 1 to 32, for IPv6 1 to 128",
+        ),
+    ] {
+        assert_eq!(balancer(value).unwrap_err(), message);
+    }
+}
+
+#[test]
+fn what_does_not_fit_the_virtual_service_is_refused() {
+    let fit = |service: &str, server: &str, value: &str| {
+        let id: BalancerId = format!("ipvs/edge/{service}").parse().unwrap();
+        let server = id.member(server).unwrap();
+        let fit = member(value).unwrap().options.fit(&id, &server);
+        fit.map_err(|error| error.to_string())
+    };
+    let masq = "10.0.1.7:8080";
+    assert_eq!(fit("10.0.0.1:80", masq, ""), Ok(()));
+    let direct = r#"{"forward": "direct"}"#;
+    assert_eq!(fit("10.0.0.1:80", "10.0.1.7:80", direct), Ok(()));
+    assert_eq!(fit("fwmark:1", masq, direct), Ok(()));
+    let error = fit("10.0.0.1:80", masq, direct).unwrap_err();
+    let expected = "forward is direct, but the real server's port 8080 would have to be the \
+                    virtual service's, 80: ";
+    assert!(error.starts_with(expected), "{error}");
+    let error = fit("10.0.0.1:80", "[2001:db8::7]:80", "").unwrap_err();
+    assert!(error.contains("different families"), "{error}");
+    let tunnel = r#"{"forward": "tunnel"}"#;
+    assert_eq!(fit("10.0.0.1:80", "[2001:db8::7]:80", tunnel), Ok(()));
+    let thresholds = r#"{"upper_threshold": 5, "lower_threshold": 6}"#;
+    let error = fit("10.0.0.1:80", masq, thresholds).unwrap_err();
+    assert!(
+        error.starts_with("lower_threshold is 6, but at most"),
+        "{error}"
+    );
 }
 
 fn member_options() -> impl Strategy<Value = MemberOptions> {
