@@ -1,6 +1,8 @@
 //! The tree of load balancers and members, as the mirror keeps it: per load
 //! balancer what is listed, and who departed and why.
 
+mod listing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -296,6 +298,10 @@ impl Deletes {
 impl View for Tree {
     fn list(&mut self, key: &str, entry: &Entry) {
         self.put(key, entry);
+    }
+
+    fn list_all(&mut self, entries: &[(String, Entry)]) {
+        self.put_all(entries);
     }
 
     fn apply(&mut self, step: Step) {

@@ -31,7 +31,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 
 pub use fleet::{Fleet, Launch};
 pub use releases::Releases;
-pub(crate) use start::{Mirrored, mirror_tree, report, reports};
+pub(crate) use start::{Mirrored, Remembered, mirror_tree, report, reports};
 pub use start::{Parts, Settings, start};
 use told::Told;
 

@@ -2,6 +2,7 @@
 //! why members are gone that the status records knew.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::absorb;
 use crate::cli::{TreeArgs, read};
 use crate::desired::Desired;
-use crate::manager::{self, Releases};
+use crate::manager::{self, Releases, Remembered};
 use crate::plan::Context;
 use crate::record::Record;
 use crate::tree::{BalancerTree, Tree};
@@ -69,8 +70,14 @@ async fn snapshot<S: Store>(
 ) -> Result<Arc<Snapshot<Tree>>, Failure> {
     let (_ends_when_dropped, shutdown) = Shutdown::manual();
     let mut mirrors = JoinSet::new();
-    let (mut snapshots, mut connection) =
-        manager::mirror_tree(store, &args.prefix, records, None, &mut mirrors, &shutdown);
+    let (mut snapshots, mut connection) = manager::mirror_tree(
+        store,
+        &args.prefix,
+        ready(Remembered::by(records)),
+        None,
+        &mut mirrors,
+        &shutdown,
+    );
     loop {
         if let Some(snapshot) = snapshots.borrow_and_update().clone() {
             return Ok(snapshot);
