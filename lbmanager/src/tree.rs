@@ -129,6 +129,14 @@ impl BalancerTree {
             .any(|class| self.members.contains_key(&(class, member.clone())))
     }
 
+    /// How many members came, were written again, or departed since.
+    pub fn changes_after(&self, revision: Revision) -> usize {
+        let listed = self.members.values().map(|listed| listed.mod_revision);
+        let departed = self.departures.values().map(|gone| gone.revision);
+        let changes = listed.chain(departed);
+        changes.filter(|change| *change > revision).count()
+    }
+
     fn is_empty(&self) -> bool {
         self.members.is_empty() && self.config.is_none()
     }
