@@ -75,19 +75,21 @@ pub fn desired(
     } = options(tree, general, before, &mut problems);
     let options = in_force.effective(id.kind());
     let class = class_in_force(tree, before);
-    let mut members = BTreeMap::new();
-    let mut elsewhere = BTreeMap::new();
-    for ((listed_in, member), listed) in &tree.members {
-        if Some(*listed_in) == class {
-            members.insert(
-                member.clone(),
-                wanted(id, member, listed, before, &mut problems),
-            );
-        } else {
-            elsewhere.insert(member.clone(), *listed_in);
-        }
-    }
-    elsewhere.retain(|member, _| !members.contains_key(member));
+    let mut members: BTreeMap<MemberId, Wanted> = tree
+        .members
+        .iter()
+        .filter(|((listed_in, _), _)| Some(*listed_in) == class)
+        .map(|((_, member), listed)| {
+            let wanted = wanted(id, member, listed, before, &mut problems);
+            (member.clone(), wanted)
+        })
+        .collect();
+    let elsewhere: BTreeMap<MemberId, Class> = tree
+        .members
+        .keys()
+        .filter(|(listed_in, member)| Some(*listed_in) != class && !members.contains_key(member))
+        .map(|(listed_in, member)| (member.clone(), *listed_in))
+        .collect();
     if let (Some(class), Some((member, other))) = (class, elsewhere.first_key_value()) {
         problems.push(format!(
             "{count} member(s) such as {member} are listed in class {other}, but class {class} is \

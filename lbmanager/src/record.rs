@@ -9,6 +9,8 @@ use presence::model::{Class, MemberId, Revision};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+mod packed;
+
 /// How many changes are remembered.
 const CHANGES: usize = 20;
 
@@ -27,6 +29,7 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<Map<String, Value>>,
     /// Everyone who is listed, registered, or was put there.
+    #[serde(deserialize_with = "packed::deserialize")]
     pub members: BTreeMap<MemberId, MemberRecord>,
     /// What was found when the load balancer was first looked at.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,8 @@
 //! The tree of load balancers and members, as the mirror keeps it: per load
 //! balancer what is listed, and who departed and why.
 
+mod listing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -125,6 +127,14 @@ impl BalancerTree {
         [Class::Multiple, Class::Single]
             .into_iter()
             .any(|class| self.members.contains_key(&(class, member.clone())))
+    }
+
+    /// How many members came, were written again, or departed since.
+    pub fn changes_after(&self, revision: Revision) -> usize {
+        let listed = self.members.values().map(|listed| listed.mod_revision);
+        let departed = self.departures.values().map(|gone| gone.revision);
+        let changes = listed.chain(departed);
+        changes.filter(|change| *change > revision).count()
     }
 
     fn is_empty(&self) -> bool {
@@ -298,6 +308,10 @@ impl Deletes {
 impl View for Tree {
     fn list(&mut self, key: &str, entry: &Entry) {
         self.put(key, entry);
+    }
+
+    fn list_all(&mut self, entries: &[(String, Entry)]) {
+        self.put_all(entries);
     }
 
     fn apply(&mut self, step: Step) {

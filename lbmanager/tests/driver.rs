@@ -44,6 +44,10 @@ async fn a_burst_is_one_describe_and_one_register() {
     for number in 0..100 {
         let member = format!("i-000001{number:02}");
         world.put(&World::key(&member), "").await;
+        if number % 10 == 9 {
+            // Whoever writes so much stops for breath now and then.
+            world.pass(Duration::from_millis(20)).await;
+        }
     }
     world
         .until("all are registered", |world| {

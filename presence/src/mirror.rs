@@ -27,6 +27,14 @@ pub trait View: Clone + Send + Sync + 'static {
     /// A key that exists.
     fn list(&mut self, key: &str, entry: &Entry);
 
+    /// All that exist, in order: for views that have a shorter way than one
+    /// key after the other.
+    fn list_all(&mut self, entries: &[(String, Entry)]) {
+        for (key, entry) in entries {
+            self.list(key, entry);
+        }
+    }
+
     /// What one revision changed.
     fn apply(&mut self, step: Step);
 
@@ -70,8 +78,9 @@ pub struct Mirror<S, V, F> {
     pub prefix: String,
     /// The view to start from.
     pub empty: V,
-    /// Asked once, with the first view: from which revision on the causes of
-    /// departures are wanted. `None`: from now on.
+    /// Gives what is asked once, with the first view: from which revision on
+    /// the causes of departures are wanted. `None`: from now on. It is awaited
+    /// when the first view has been read, and so may be worked out meanwhile.
     pub replay: F,
     /// What others find out: that the history was replaced, though nothing
     /// here says so.
@@ -92,11 +101,12 @@ pub const PROGRESS: Duration = Duration::from_mins(2);
 /// watch from a revision that does not exist yet says nothing for ever.
 const CHECK: Duration = Duration::from_secs(5);
 
-impl<S, V, F> Mirror<S, V, F>
+impl<S, V, F, R> Mirror<S, V, F>
 where
     S: Store,
     V: View,
-    F: FnOnce(&V) -> Option<Revision> + Send,
+    F: Future<Output = R> + Send,
+    R: FnOnce(&V) -> Option<Revision>,
 {
     /// Mirrors until shutdown. Each error of the store is logged and met with
     /// a back-off; none ends the task.
@@ -135,7 +145,11 @@ struct Following<S, V> {
 }
 
 impl<S: Store, V: View> Following<S, V> {
-    async fn forever<F: FnOnce(&V) -> Option<Revision>>(&mut self, replay: F) {
+    async fn forever<F, R>(&mut self, replay: F)
+    where
+        F: Future<Output = R>,
+        R: FnOnce(&V) -> Option<Revision>,
+    {
         let mut replay = Some(replay);
         loop {
             self.beat();
@@ -162,13 +176,17 @@ impl<S: Store, V: View> Following<S, V> {
 
     /// The first view is only shown once it knows why members that somebody
     /// remembers are gone.
-    async fn boot<F: FnOnce(&V) -> Option<Revision>>(
-        &mut self,
-        replay: &mut Option<F>,
-    ) -> Result<(), StoreError> {
+    async fn boot<F, R>(&mut self, replay: &mut Option<F>) -> Result<(), StoreError>
+    where
+        F: Future<Output = R>,
+        R: FnOnce(&V) -> Option<Revision>,
+    {
         let listing = self.store.list(&self.prefix, None).await?;
         let view = listed(&self.empty, &listing.entries);
-        let after = replay.take().and_then(|replay| replay(&view));
+        let after = match replay.take() {
+            Some(replay) => replay.await(&view),
+            None => None,
+        };
         let after = after.filter(|after| *after < listing.header.revision);
         let header = listing.header;
         let replayed = match after {
@@ -364,9 +382,7 @@ async fn told(told: &mut Option<watch::Receiver<Option<Replaced>>>) -> Replaced 
 
 fn listed<V: View>(empty: &V, entries: &[(String, Entry)]) -> V {
     let mut view = empty.clone();
-    for (key, entry) in entries {
-        view.list(key, entry);
-    }
+    view.list_all(entries);
     view
 }
 

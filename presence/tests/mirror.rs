@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ impl Rig {
             store: store.clone(),
             prefix: "/a/".to_owned(),
             empty: Keys::default(),
-            replay: move |_: &Keys| replay,
+            replay: ready(move |_: &Keys| replay),
             snapshots: snapshot,
             connection: connected,
             heartbeat: None,

@@ -36,7 +36,12 @@ impl<S: Store, B: Backend, H: Hook> Launch for Shared<S, B, H> {
         orders: watch::Receiver<Orders>,
         shutdown: Shutdown,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(Reconciler::new(id, self.clone(), record).run(orders, shutdown))
+        let shared = self.clone();
+        // Not before it runs: a large record is some work to take up.
+        Box::pin(async move {
+            let reconciler = Reconciler::new(id, shared, record);
+            reconciler.run(orders, shutdown).await;
+        })
     }
 }
 

@@ -32,7 +32,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 
 pub use fleet::{Fleet, Launch};
 pub use releases::Releases;
-pub(crate) use start::{Mirrored, Watched, mirror_tree, report, reports};
+pub(crate) use start::{Mirrored, Remembered, Watched, mirror_tree, report, reports};
 pub use start::{Parts, Settings, start};
 use told::Told;
 

@@ -1,6 +1,7 @@
 //! From a configuration to a manager that runs.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,9 @@ use presence::process::complaint::Complaint;
 use presence::process::health::{Health, Heartbeat};
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
-use presence::store::{Entry, Header, Store, StoreError};
+use presence::store::{Entry, Header, Listing, Store, StoreError};
 use presence::watch_state::Replaced;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -94,10 +95,14 @@ pub(crate) type Reports = BTreeMap<Report, (Revision, Record)>;
 
 /// Reads the status of every load balancer.
 pub(crate) async fn statuses<S: Store>(store: &S) -> Result<(Header, Statuses), StoreError> {
-    let (header, reports) = reports(store, &keys::status::balancers_prefix()).await?;
-    let statuses = reports.into_iter();
+    let listing = store.list(&keys::status::balancers_prefix(), None).await?;
+    Ok((listing.header, statuses_in(listing)))
+}
+
+fn statuses_in(listing: Listing) -> Statuses {
+    let statuses = reports_in(listing).into_iter();
     let statuses = statuses.map(|(report, status)| (report.balancer().clone(), status));
-    Ok((header, statuses.collect()))
+    statuses.collect()
 }
 
 /// Reads the status records whose keys begin so.
@@ -106,12 +111,16 @@ pub(crate) async fn reports<S: Store>(
     begin: &str,
 ) -> Result<(Header, Reports), StoreError> {
     let listing = store.list(begin, None).await?;
-    let entries = listing.entries.iter();
+    Ok((listing.header, reports_in(listing)))
+}
+
+fn reports_in(listing: Listing) -> Reports {
+    let entries = listing.entries.into_iter();
     let reports = entries.filter_map(|(key, entry)| {
-        let (report, record) = report(key, entry)?;
+        let (report, record) = report(&key, &entry)?;
         Some((report, (entry.mod_revision, record)))
     });
-    Ok((listing.header, reports.collect()))
+    reports.collect()
 }
 
 /// The status record that a key holds, if it does and can be read.
@@ -143,11 +152,29 @@ pub(crate) fn revisions(statuses: &Statuses) -> BTreeMap<BalancerId, Revision> {
 /// the mirrors. `None`: told to end before.
 pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
     let heartbeat = parts.health.heartbeat("manager", TURN * 30);
-    let (header, statuses) = tokio::select! {
+    let listing = tokio::select! {
         biased;
         () = parts.shutdown.triggered() => return None,
-        statuses = first_statuses(&parts, &heartbeat) => statuses,
+        listing = first_statuses(&parts, &heartbeat) => listing,
     };
+    let mut mirrors = JoinSet::new();
+    let unseen = watch::Sender::new(None);
+    // The tree is never older than the records, and is read while these are
+    // understood.
+    let (remembered, remembers) = oneshot::channel();
+    let (snapshots, connection) = mirror_tree(
+        &parts.store,
+        &parts.settings.tree,
+        async { remembers.await.unwrap_or_default() },
+        Watched {
+            told: Some(unseen.subscribe()),
+            heartbeat: Some(heartbeat_of(&parts, "mirror of the tree")),
+        },
+        &mut mirrors,
+        &parts.shutdown,
+    );
+    let header = listing.header;
+    let statuses = statuses_in(listing);
     let now = parts.clock.now();
     let known = parts.history.known();
     parts
@@ -157,21 +184,9 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         .into_iter()
         .map(|(id, (_, record))| (id, record))
         .collect();
-    let mut mirrors = JoinSet::new();
-    let unseen = watch::Sender::new(None);
-    let heartbeat_of = |task: &str| Some(parts.health.heartbeat(task, mirror::PROGRESS));
-    let (snapshots, connection) = mirror_tree(
-        &parts.store,
-        &parts.settings.tree,
-        &records,
-        Watched {
-            told: Some(unseen.subscribe()),
-            heartbeat: heartbeat_of("mirror of the tree"),
-        },
-        &mut mirrors,
-        &parts.shutdown,
-    );
-    let heartbeat_of_releases = heartbeat_of("mirror of releases");
+    // Nobody waits for it where the mirror has ended, as it does at shutdown.
+    let _ = remembered.send(Remembered::by(&records));
+    let heartbeat_of_releases = heartbeat_of(&parts, "mirror of releases");
     let releases = mirror_releases(&parts, heartbeat_of_releases, &mut mirrors);
     let resync_at = Instant::now() + parts.settings.next_resync();
     Some(Manager {
@@ -204,16 +219,24 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
     })
 }
 
+fn heartbeat_of<S>(parts: &Parts<S>, task: &str) -> Heartbeat {
+    parts.health.heartbeat(task, mirror::PROGRESS)
+}
+
 async fn first_statuses<S: Store>(
     parts: &Parts<S>,
     heartbeat: &presence::process::health::Heartbeat,
-) -> (Header, Statuses) {
+) -> Listing {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     let mut complaint = Complaint::every(Duration::from_mins(1));
     loop {
         heartbeat.beat();
-        match statuses(&parts.store).await {
-            Ok(read) => return read,
+        match parts
+            .store
+            .list(&keys::status::balancers_prefix(), None)
+            .await
+        {
+            Ok(listing) => return listing,
             Err(error) => {
                 let words = format!("waiting for etcd, nothing is changed: {error}");
                 if complaint.is_due(&words) {
@@ -239,26 +262,25 @@ pub(crate) struct Watched {
 pub(crate) type Mirrored<V> = watch::Receiver<Option<Arc<presence::mirror::Snapshot<V>>>>;
 
 /// Starts the mirror of the tree, which first learns why members are gone
-/// that these records knew.
+/// that somebody remembers.
 pub(crate) fn mirror_tree<S: Store>(
     store: &S,
     tree: &keys::Tree,
-    records: &BTreeMap<BalancerId, Record>,
+    remembered: impl Future<Output = Remembered> + Send + 'static,
     watched: Watched,
     mirrors: &mut JoinSet<()>,
     shutdown: &Shutdown,
 ) -> (Mirrored<Tree>, watch::Receiver<Connection>) {
     let (snapshots, snapshot) = watch::channel(None);
     let (connections, connection) = watch::channel(Connection::Starting);
-    let known: BTreeMap<BalancerId, Known> = records
-        .iter()
-        .map(|(id, record)| (id.clone(), Known::of(record)))
-        .collect();
     let mirror = Mirror {
         store: store.clone(),
         prefix: tree.prefix(),
         empty: Tree::new(Arc::new(tree.clone())),
-        replay: move |tree: &Tree| replay_from(&known, tree),
+        replay: async {
+            let remembered = remembered.await;
+            move |tree: &Tree| remembered.replay_from(tree)
+        },
         told: watched.told,
         snapshots,
         connection: connections,
@@ -270,7 +292,7 @@ pub(crate) fn mirror_tree<S: Store>(
 
 fn mirror_releases<S: Store>(
     parts: &Parts<S>,
-    heartbeat: Option<Heartbeat>,
+    heartbeat: Heartbeat,
     mirrors: &mut JoinSet<()>,
 ) -> Mirrored<Releases> {
     let (snapshots, snapshot) = watch::channel(None);
@@ -278,11 +300,11 @@ fn mirror_releases<S: Store>(
         store: parts.store.clone(),
         prefix: keys::status::releases_prefix(),
         empty: Releases::default(),
-        replay: |_: &Releases| None,
+        replay: ready(|_: &Releases| None),
         told: None,
         snapshots,
         connection: watch::Sender::new(Connection::Starting),
-        heartbeat,
+        heartbeat: Some(heartbeat),
     };
     mirrors.spawn(mirror.run(parts.shutdown.clone()));
     snapshot
@@ -307,16 +329,29 @@ impl Known {
     }
 }
 
-/// From where the history is wanted: the oldest record that knew a member
-/// which is not listed any more.
-fn replay_from(known: &BTreeMap<BalancerId, Known>, tree: &Tree) -> Option<Revision> {
-    known
-        .iter()
-        .filter(|(id, known)| {
-            let balancer = tree.balancer(id);
-            let lists = |member| balancer.is_some_and(|balancer| balancer.lists(member));
-            known.listed.iter().any(|member| !lists(member))
-        })
-        .map(|(_, known)| known.revision)
-        .min()
+/// What the records of all load balancers remember.
+#[derive(Default)]
+pub(crate) struct Remembered(BTreeMap<BalancerId, Known>);
+
+impl Remembered {
+    /// What these records do.
+    pub(crate) fn by(records: &BTreeMap<BalancerId, Record>) -> Self {
+        let records = records.iter();
+        let known = records.map(|(id, record)| (id.clone(), Known::of(record)));
+        Self(known.collect())
+    }
+
+    /// From where the history is wanted: the oldest record that knew a member
+    /// which is not listed any more.
+    fn replay_from(&self, tree: &Tree) -> Option<Revision> {
+        self.0
+            .iter()
+            .filter(|(id, known)| {
+                let balancer = tree.balancer(id);
+                let lists = |member| balancer.is_some_and(|balancer| balancer.lists(member));
+                known.listed.iter().any(|member| !lists(member))
+            })
+            .map(|(_, known)| known.revision)
+            .min()
+    }
 }

@@ -37,9 +37,12 @@ use crate::tree::{BalancerTree, Config};
 use pass::{PassError, Passed};
 use seal::Seal;
 
-/// Changes that come within this time of each other are one burst,
-const BURST_GAP: Duration = Duration::from_millis(5);
-/// which is waited for no longer than this.
+/// News that nothing follows within this time stands alone.
+const ALONE: Duration = Duration::from_millis(5);
+/// Changes to several members are a burst, over after a pause of this length:
+/// longer than etcd takes to write to its disk in between.
+const BURST_PAUSE: Duration = Duration::from_millis(50);
+/// Longer than this no burst is waited for.
 const BURST_LENGTH: Duration = Duration::from_secs(1);
 /// News during a back-off is not acted on before this.
 const NEWS_PAUSE: Duration = Duration::from_secs(2);
@@ -215,7 +218,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             tokio::select! {
                 biased;
                 () = shutdown.triggered() => return,
-                ended = wake.wait(&mut orders) => if ended { return },
+                ended = wake.wait(&mut orders, current.tree.revision) => if ended { return },
             }
         }
     }
@@ -259,27 +262,36 @@ impl Wake {
         }
     }
 
-    /// Waits for news or the time. `true`: nobody sends orders any more.
-    async fn wait(&self, orders: &mut watch::Receiver<Orders>) -> bool {
+    /// Waits for news since that revision, or for the time. `true`: nobody
+    /// sends orders any more.
+    async fn wait(&self, orders: &mut watch::Receiver<Orders>, seen: Revision) -> bool {
         let Some(at) = self.at else {
-            return self.news(orders).await;
+            return self.news(orders, seen).await;
         };
         tokio::select! {
             biased;
-            ended = self.news(orders) => ended,
+            ended = self.news(orders, seen) => ended,
             () = sleep_until(at) => false,
         }
     }
 
     /// Waits until a burst of news is over. The first changes of a burst and
     /// its last are then one pass: one describe, one register, one deregister.
-    async fn news(&self, orders: &mut watch::Receiver<Orders>) -> bool {
+    async fn news(&self, orders: &mut watch::Receiver<Orders>, seen: Revision) -> bool {
         sleep_until(self.news_from).await;
         if orders.changed().await.is_err() {
             return true;
         }
         let end = Instant::now() + BURST_LENGTH;
-        let burst = async { while let Ok(Ok(())) = timeout(BURST_GAP, orders.changed()).await {} };
+        let burst = async {
+            loop {
+                let several = orders.borrow().tree.changes_after(seen) > 1;
+                let pause = if several { BURST_PAUSE } else { ALONE };
+                if !matches!(timeout(pause, orders.changed()).await, Ok(Ok(()))) {
+                    return;
+                }
+            }
+        };
         // Longer than the longest burst nobody waits; what comes is seen next.
         let _ = timeout_at(end, burst).await;
         false

@@ -73,6 +73,9 @@ fn is_instance(text: &str) -> bool {
 }
 
 fn check_instance(text: &str) -> Result<(), InvalidName> {
+    if is_instance(text) {
+        return Ok(());
+    }
     let canonical = text.to_ascii_lowercase();
     if !is_instance(&canonical) {
         let allowed = "an EC2 instance ID is expected: i- and 8 to 17 hexadecimal digits";

@@ -67,7 +67,8 @@ impl Aws {
             sdk,
             ..
         } = &*self.0;
-        sdk.get_or_init(|| config::load(settings, credentials.clone()))
+        // Boxed, because it is large, and would be part of all that wait.
+        sdk.get_or_init(|| Box::pin(config::load(settings, credentials.clone())))
             .await
     }
 

@@ -2,6 +2,7 @@
 //! why members are gone that the status records knew.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::absorb;
 use crate::cli::{TreeArgs, read};
 use crate::desired::Desired;
-use crate::manager::{self, Releases, Watched};
+use crate::manager::{self, Releases, Remembered, Watched};
 use crate::plan::Context;
 use crate::record::Record;
 use crate::tree::{BalancerTree, Tree};
@@ -73,7 +74,7 @@ async fn snapshot<S: Store>(
     let (mut snapshots, mut connection) = manager::mirror_tree(
         store,
         &args.prefix,
-        records,
+        ready(Remembered::by(records)),
         watched,
         &mut mirrors,
         &shutdown,

@@ -63,7 +63,7 @@ fn mirror<S: Store, V: View>(
         store: store.clone(),
         prefix,
         empty,
-        replay: |_: &V| None,
+        replay: std::future::ready(|_: &V| None),
         told: None,
         snapshots,
         connection: watch::Sender::new(Connection::Starting),

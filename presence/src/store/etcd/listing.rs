@@ -1,6 +1,7 @@
 //! A prefix in pages, all of one revision.
 
-use etcd_client::{GetOptions, GetResponse, KvClient};
+use etcd_client::{GetOptions, GetResponse, KeyValue, KvClient};
+use futures::future::join;
 
 use super::connection::Connection;
 use super::convert;
@@ -14,7 +15,7 @@ const FIRST_PAGE: usize = 150;
 
 /// etcd walks the index to the end of the range for every page, so pages are
 /// to be few; but each is held twice in memory while it is decoded.
-const PAGE_KEYS: usize = 25_000;
+const PAGE_KEYS: usize = 50_000;
 const PAGE_BYTES: usize = 4 << 20;
 
 /// Larger answers are asked for again in smaller pages.
@@ -43,32 +44,33 @@ async fn pages(
     prefix: &str,
     at: Option<Revision>,
 ) -> Result<Listing, StoreError> {
-    let end = successor(prefix.as_bytes());
-    let mut next = Some(prefix.as_bytes().to_vec());
-    let mut limit = FIRST_PAGE;
-    let mut listing: Option<Listing> = None;
-    while let Some(start) = next.take() {
-        let revision = listing.as_ref().map(|l| l.header.revision).or(at);
-        let request = Request {
+    let mut request = Request {
+        start: prefix.as_bytes().to_vec(),
+        end: successor(prefix.as_bytes()),
+        revision: at,
+        limit: FIRST_PAGE,
+    };
+    let mut page = request.page(connection, prefix).await?;
+    let revision = at.unwrap_or(page.header.revision);
+    let header = Header {
+        revision,
+        ..page.header
+    };
+    let mut entries = Vec::with_capacity(page.total);
+    while let Some(start) = page.next() {
+        request = Request {
             start,
-            end: end.clone(),
-            revision,
-            limit,
+            revision: Some(revision),
+            limit: page.next_limit(),
+            ..request
         };
-        let Some(mut page) = request.send(connection, prefix).await? else {
-            next = Some(request.start);
-            limit = (limit / 8).max(1);
-            continue;
-        };
-        limit = page.next_limit();
-        next = page.next.take();
-        match &mut listing {
-            Some(listing) => listing.entries.extend(page.entries),
-            None => listing = Some(page.into_first(revision)),
-        }
+        // While etcd gathers the next page, this one is taken in.
+        let taking_in = async { entries.extend(page.entries()) };
+        let (next, ()) = join(request.page(connection, prefix), taking_in).await;
+        page = next?;
     }
-    // One page at least has been read: the loop starts with one to read.
-    listing.ok_or(StoreError::Compacted)
+    entries.extend(page.entries());
+    Ok(Listing { header, entries })
 }
 
 struct Request {
@@ -79,6 +81,16 @@ struct Request {
 }
 
 impl Request {
+    /// A page of `limit` keys, or of fewer where those are too large.
+    async fn page(&mut self, connection: &Connection, prefix: &str) -> Result<Page, StoreError> {
+        loop {
+            if let Some(page) = self.send(connection, prefix).await? {
+                return Ok(page);
+            }
+            self.limit = (self.limit / 8).max(1);
+        }
+    }
+
     /// `None`: the page is too large to take in.
     async fn send(
         &self,
@@ -111,53 +123,36 @@ impl Request {
 
 struct Page {
     header: Header,
-    entries: Vec<(String, Entry)>,
-    /// Where the next one starts.
-    next: Option<Vec<u8>>,
+    keys: Vec<KeyValue>,
+    more: bool,
     total: usize,
 }
 
 impl Page {
     fn new(mut answer: GetResponse) -> Result<Self, Failure> {
-        let header = convert::header(answer.header())?;
-        let total = usize::try_from(answer.count()).unwrap_or_default();
-        let more = answer.more();
-        let kvs = answer.take_kvs();
-        let next = kvs.last().filter(|_| more).map(|last| {
-            let mut key = last.key().to_vec();
-            key.push(0);
-            key
-        });
-        let entries = kvs.into_iter().map(convert::entry).collect();
         Ok(Self {
-            header,
-            entries,
-            next,
-            total,
+            header: convert::header(answer.header())?,
+            total: usize::try_from(answer.count()).unwrap_or_default(),
+            more: answer.more(),
+            keys: answer.take_kvs(),
         })
+    }
+
+    /// Where the next one starts: right behind the last key.
+    fn next(&self) -> Option<Vec<u8>> {
+        let last = self.keys.last().filter(|_| self.more)?;
+        Some([last.key(), &[0]].concat())
     }
 
     /// The next page is likely to be of keys like these.
     fn next_limit(&self) -> usize {
-        let sizes = self
-            .entries
-            .iter()
-            .map(|(key, entry)| key.len() + entry.value.len());
-        let bytes: usize = sizes.sum();
-        let average = bytes / self.entries.len().max(1);
+        let sizes = self.keys.iter().map(|kv| kv.key().len() + kv.value().len());
+        let average = sizes.sum::<usize>() / self.keys.len().max(1);
         (PAGE_BYTES / average.max(1)).clamp(1, PAGE_KEYS)
     }
 
-    fn into_first(mut self, revision: Option<Revision>) -> Listing {
-        let remaining = self.total.saturating_sub(self.entries.len());
-        self.entries.reserve_exact(remaining);
-        Listing {
-            header: Header {
-                revision: revision.unwrap_or(self.header.revision),
-                ..self.header
-            },
-            entries: self.entries,
-        }
+    fn entries(self) -> impl Iterator<Item = (String, Entry)> {
+        self.keys.into_iter().map(convert::entry)
     }
 }
 
