@@ -160,8 +160,9 @@ impl Member {
 
     /// Stops it in its tracks (SIGSTOP): its connections stay open and silent.
     pub fn pause(&mut self) -> Result<()> {
+        self.running()?.stop_in_its_tracks()?;
         self.paused = true;
-        self.running()?.stop_in_its_tracks()
+        Ok(())
     }
 
     /// Lets it go on after [`Member::pause`].
