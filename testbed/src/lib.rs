@@ -25,6 +25,7 @@
 //! | [`netns::Namespace`] | `let host = Namespace::builder("web").address("10.9.0.2/24").join(&lan).await?;` |
 //! | [`notify::NotifySocket`] | `let s = NotifySocket::bind()?; s.wait_for(\|state\| state == "READY=1", deadline).await?;` |
 //! | [`process::Program`] | `let mut p = Program::new(workspace_binary("lbmanager")?).arg("run").start().await?;` |
+//! | [`process::workspace_example`] | `let told = guest.run(workspace_example("ipvs", "measure_ipvs")?, ["5"]).await?;` |
 //! | [`wait::until`] | `wait::until("two members", deadline, \|\| async { two(&etcd).await }).await?` |
 //!
 //! A rig that listens or reads has a task for that, and one for each connection or pipe; a call of

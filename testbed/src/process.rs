@@ -248,10 +248,22 @@ pub fn workspace_binary(name: &str) -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(format!("CARGO_BIN_EXE_{name}")) {
         return Ok(path.into());
     }
+    built(Path::new(name), || format!("-p {name}"))
+}
+
+/// As [`workspace_binary`], for an example of a package; it is built with all of the package's
+/// tests, and otherwise by itself.
+pub fn workspace_example(package: &str, name: &str) -> Result<PathBuf> {
+    let path = Path::new("examples").join(name);
+    built(&path, || format!("-p {package} --example {name}"))
+}
+
+/// A file that cargo put beside the running test or program, or what to build.
+fn built(path: &Path, arguments: impl FnOnce() -> String) -> Result<PathBuf> {
     let current = std::env::current_exe().map_err(Error::io("find", "the running program"))?;
     let directories = current.ancestors().skip(1).take(2);
     let found = directories
-        .map(|directory| directory.join(name))
+        .map(|directory| directory.join(path))
         .find(|path| path.is_file());
     let profile = if cfg!(debug_assertions) {
         ""
@@ -259,8 +271,10 @@ pub fn workspace_binary(name: &str) -> Result<PathBuf> {
         " --release"
     };
     let missing = || {
-        let build = format!("cargo build -p {name}{profile}");
-        Error::Misuse(format!("{name} is not built: run `{build}`"))
+        let (name, arguments) = (path.display(), arguments());
+        Error::Misuse(format!(
+            "{name} is not built: run `cargo build {arguments}{profile}`"
+        ))
     };
     found.ok_or_else(missing)
 }

@@ -27,14 +27,15 @@
 mod fields;
 mod model;
 mod parse;
+mod services;
 #[cfg(test)]
 mod tests;
 
 pub use model::{Destination, Key, Method, Service};
 pub use parse::{ParseError, parse};
+pub use services::Services;
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 /// Where the table of the calling thread's network namespace is.
@@ -63,41 +64,14 @@ pub enum Error {
 }
 
 /// Reads the table of the calling thread's network namespace.
+///
+/// What is said of [`Services`] holds for it: look again with a dump before
+/// anything is done about what it says.
 pub fn read() -> Result<Vec<Service>, Error> {
     read_from(Path::new(PATH))
 }
 
 /// Reads the table from another file, such as `/proc/PID/net/ip_vs`.
-///
-/// The kernel writes it page by page, and does not hold others off in
-/// between: what is changed meanwhile may be missing, or be there twice.
-/// Where other network namespaces have services as well, Linux (6.1 at least)
-/// loses its place at each page, and leaves services out though nothing
-/// changes. So look again with a dump before anything is done about it.
 pub fn read_from(path: &Path) -> Result<Vec<Service>, Error> {
-    let shown = || path.display().to_string();
-    let text = whole(path).map_err(|source| Error::Read {
-        path: shown(),
-        source,
-    })?;
-    parse(&text).map_err(|source| Error::Parse {
-        path: shown(),
-        source,
-    })
-}
-
-/// Room is made before each read, so that none is smaller than a page: fewer
-/// reads, and fewer places to lose.
-fn whole(path: &Path) -> io::Result<String> {
-    const ROOM: usize = 64 << 10;
-    let (mut file, mut bytes, mut length) = (File::open(path)?, Vec::new(), 0);
-    loop {
-        bytes.resize(bytes.len().max(length + ROOM), 0);
-        match file.read(&mut bytes[length..])? {
-            0 => break,
-            more => length += more,
-        }
-    }
-    bytes.truncate(length);
-    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    Services::open_at(path)?.collect()
 }

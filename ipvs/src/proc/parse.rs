@@ -21,50 +21,71 @@ const HEADINGS: usize = 3;
 
 /// Parses the whole text.
 pub fn parse(text: &str) -> Result<Vec<Service>, ParseError> {
-    let mut services: Vec<Service> = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let parsed = if index < HEADINGS {
-            heading(index, line)
-        } else {
-            entry(line, &mut services)
-        };
-        parsed.map_err(|wrong| ParseError {
-            number: index + 1,
-            line: line.to_owned(),
-            wrong,
-        })?;
+    let (mut parser, mut services) = (Parser::default(), Vec::new());
+    for line in text.lines() {
+        services.extend(parser.line(line)?);
     }
-    if text.lines().nth(HEADINGS - 1).is_none() {
-        return Err(ParseError {
-            number: text.lines().count() + 1,
-            line: String::new(),
-            wrong: "three lines of headings are expected",
-        });
-    }
+    services.extend(parser.end()?);
     Ok(services)
 }
 
+/// Parses lines as they come.
+#[derive(Debug, Default)]
+pub(super) struct Parser {
+    lines: usize,
+    /// The last service, of which more destinations may come.
+    last: Option<Service>,
+}
+
+impl Parser {
+    /// Takes the next line; gives the service that ended before it.
+    pub(super) fn line(&mut self, line: &str) -> Result<Option<Service>, ParseError> {
+        let parsed = if self.lines < HEADINGS {
+            heading(self.lines, line)
+        } else {
+            entry(line, &mut self.last)
+        };
+        self.lines += 1;
+        parsed.map_err(|wrong| self.error(line, wrong))
+    }
+
+    /// Gives the service that ended with the text.
+    pub(super) fn end(&mut self) -> Result<Option<Service>, ParseError> {
+        if self.lines < HEADINGS {
+            self.lines += 1;
+            return Err(self.error("", "three lines of headings are expected"));
+        }
+        Ok(self.last.take())
+    }
+
+    fn error(&self, line: &str, wrong: &'static str) -> ParseError {
+        ParseError {
+            number: self.lines,
+            line: line.to_owned(),
+            wrong,
+        }
+    }
+}
+
 /// The first says what the file is; those after it, what the fields are.
-fn heading(index: usize, line: &str) -> Result<(), &'static str> {
+fn heading(index: usize, line: &str) -> Result<Option<Service>, &'static str> {
     if index == 0 && !line.starts_with("IP Virtual Server version ") {
         return Err("not the heading of an IPVS table");
     }
-    Ok(())
+    Ok(None)
 }
 
-fn entry(line: &str, services: &mut Vec<Service>) -> Result<(), &'static str> {
+fn entry(line: &str, last: &mut Option<Service>) -> Result<Option<Service>, &'static str> {
     let mut fields = line.split_ascii_whitespace();
     match fields.next() {
-        None => (),
+        None => Ok(None),
         Some("->") => {
-            let service = services
-                .last_mut()
-                .ok_or("a destination without a service")?;
+            let service = last.as_mut().ok_or("a destination without a service")?;
             service.destinations.push(destination(fields)?);
+            Ok(None)
         }
-        Some(protocol) => services.push(service(protocol, fields)?),
+        Some(protocol) => Ok(last.replace(service(protocol, fields)?)),
     }
-    Ok(())
 }
 
 fn service(protocol: &str, mut fields: SplitAsciiWhitespace<'_>) -> Result<Service, &'static str> {

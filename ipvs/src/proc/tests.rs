@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{Key, Method, parse, read_from};
+use super::{Key, Method, Services, parse, read_from};
 use crate::model::{Forward, Scheduler, ServiceKey};
 
 const HEADINGS: &str = "\
@@ -84,6 +84,26 @@ fn errors_say_which_line() {
     ] {
         parse(&format!("{HEADINGS}{bad}\n")).unwrap_err();
     }
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+#[test]
+fn a_file_is_read_as_the_text_is() {
+    let file = file(&format!("{HEADINGS}{TABLE}"));
+    assert_eq!(read_from(file.path()).unwrap(), table(TABLE));
+}
+
+#[test]
+fn nothing_is_read_after_an_error() {
+    let file = file(&format!("{HEADINGS}bad\n{TABLE}"));
+    let mut services = Services::open_at(file.path()).unwrap();
+    services.next().unwrap().unwrap_err();
+    assert!(services.next().is_none());
 }
 
 #[test]

@@ -3,13 +3,15 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use ipvs::*;
+use ipvs::{
+    Checksum, Command, DestinationConfig, Engine, Family, Forward, Netmask, Scheduler,
+    ServiceConfig, ServiceFlags, ServiceKey, TunnelKind,
+};
 
-use crate::world::*;
+use crate::world::{World, add, add_to, address, saved, tcp, to};
 
-#[test]
-fn a_service_gets_and_loses_every_property() {
-    let mut world = World::enter();
+pub async fn a_service_gets_and_loses_every_property() {
+    let mut world = World::new();
     let service = ServiceKey::udp(address("10.0.0.1:53"));
     let plain = ServiceConfig::new(Family::V4, Scheduler::RR);
     let full = ServiceConfig {
@@ -31,9 +33,8 @@ fn a_service_gets_and_loses_every_property() {
     assert_eq!(saved(), lines);
 }
 
-#[test]
-fn a_destination_gets_and_loses_every_property() {
-    let mut world = World::enter();
+pub async fn a_destination_gets_and_loses_every_property() {
+    let mut world = World::new();
     let service = tcp("10.0.0.1:80");
     let destination = to("10.0.1.7:80");
     world.execute(&[add(service), add_to(service, "10.0.1.7:80")]);

@@ -1,8 +1,8 @@
 //! Answers that do not arrive.
 
-use ipvs::*;
+use ipvs::{Command, CommandError, Lost, Refusal, Settings};
 
-use crate::world::*;
+use crate::world::{World, add, saved, tcp};
 
 /// A receive buffer as small as the kernel has them, into which more answers
 /// are taken to fit than do.
@@ -19,9 +19,8 @@ fn gone(n: u32) -> Command {
     Command::DeleteService { service }
 }
 
-#[test]
-fn what_is_not_known_is_said_and_it_goes_on() {
-    let mut world = World::enter_with(tiny());
+pub async fn what_is_not_known_is_said_and_it_goes_on() {
+    let mut world = World::with(tiny());
     let mut commands: Vec<_> = (0..200).map(gone).collect();
     let adds = (0..200).map(|n| add(tcp(&format!("10.0.0.{n}:80"))));
     commands.extend(adds);
@@ -52,10 +51,9 @@ fn what_is_not_known_is_said_and_it_goes_on() {
 }
 
 /// Batches after one whose answers were lost are carried out, and known.
-#[test]
-fn later_batches_are_known() {
+pub async fn later_batches_are_known() {
     let batch = 100;
-    let mut world = World::enter_with(Settings { batch, ..tiny() });
+    let mut world = World::with(Settings { batch, ..tiny() });
     let mut commands: Vec<_> = (0..100).map(gone).collect();
     commands.extend((0..250).map(|n| add(tcp(&format!("10.0.0.{n}:80")))));
     let outcomes = world.ipvs.execute(&commands);
@@ -65,10 +63,9 @@ fn later_batches_are_known() {
 }
 
 /// Where the kernel takes little at once, more is sent in more pieces.
-#[test]
-fn a_small_send_buffer_is_enough() {
+pub async fn a_small_send_buffer_is_enough() {
     let send_buffer = 1;
-    let mut world = World::enter_with(Settings {
+    let mut world = World::with(Settings {
         send_buffer,
         ..Settings::default()
     });
@@ -78,9 +75,8 @@ fn a_small_send_buffer_is_enough() {
 }
 
 /// As many answers as ever come at once fit by default.
-#[test]
-fn none_is_lost_by_default() {
-    let mut world = World::enter();
+pub async fn none_is_lost_by_default() {
+    let mut world = World::new();
     let commands: Vec<_> = (0..5000).map(gone).collect();
     let refused = Err(CommandError::Refused(Refusal::NoSuchService));
     let outcomes = world.ipvs.execute(&commands);

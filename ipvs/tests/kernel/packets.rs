@@ -3,9 +3,9 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use ipvs::*;
+use ipvs::{Command, Stats, proc};
 
-use crate::world::*;
+use crate::world::{World, add, add_to, ipvsadm, row, tcp, until};
 
 const SERVICE: &str = "127.0.0.1:80";
 const SERVER: &str = "127.0.0.1:8080";
@@ -32,9 +32,8 @@ fn counters(stats: &Stats) -> Vec<String> {
     counters.iter().map(ToString::to_string).collect()
 }
 
-#[test]
-fn connections_are_counted_as_ipvsadm_counts_them() {
-    let mut world = World::enter();
+pub async fn connections_are_counted_as_ipvsadm_counts_them() {
+    let mut world = World::new();
     let service = tcp(SERVICE);
     let listener = TcpListener::bind(SERVER).unwrap();
     world.execute(&[add(service), add_to(service, SERVER)]);
@@ -50,26 +49,28 @@ fn connections_are_counted_as_ipvsadm_counts_them() {
             && whole == destination
             && counters(&destination) == row(&witness, SERVER)[2..]
             && counters(&whole) == row(&witness, SERVICE)[2..]
-    });
+    })
+    .await;
     let text = &proc::read().unwrap()[0].destinations[0];
     assert_eq!((text.active, text.inactive), (3, 0));
     drop(connections);
     until("they are closed", || {
         let now = world.destinations(service)[0].connections;
         (now.active, now.inactive) == (0, 3)
-    });
+    })
+    .await;
 }
 
-#[test]
-fn counters_are_reset() {
-    let mut world = World::enter();
+pub async fn counters_are_reset() {
+    let mut world = World::new();
     let service = tcp(SERVICE);
     let listener = TcpListener::bind(SERVER).unwrap();
     world.execute(&[add(service), add_to(service, SERVER)]);
     let _connection = connect(&listener);
     until("it is counted", || {
         world.destinations(service)[0].stats.connections == 1
-    });
+    })
+    .await;
     world.execute(&[Command::ResetCounters { service }]);
     assert_eq!(counters(&world.ipvs.services().unwrap()[0].stats), ["0"; 5]);
     assert_eq!(counters(&world.destinations(service)[0].stats), ["0"; 5]);

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use ipvs::*;
+use ipvs::{
+    Checksum, Command, Family, Forward, Ipvs, Netmask, Scheduler, ServiceConfig, ServiceFlags,
+    TunnelKind, proc,
+};
 
-use crate::world::*;
+use crate::world::{World, add, add_to, restore, saved, tcp, to};
 
 const TABLE: &[&str] = &[
     "-A -t 10.0.0.1:80 -s sh -b sh-fallback",
@@ -18,9 +21,8 @@ const TABLE: &[&str] = &[
     "-a -t 10.0.0.2:0 -r 10.0.1.9:0 -m -w 100000",
 ];
 
-#[test]
-fn a_table_of_ipvsadm() {
-    let mut world = World::enter();
+pub async fn a_table_of_ipvsadm() {
+    let mut world = World::new();
     restore(&TABLE.join("\n"));
     let mut table = world.ipvs.table().unwrap();
     table.sort_by_key(|entry| entry.service.key);
@@ -68,9 +70,8 @@ fn a_table_of_ipvsadm() {
 }
 
 /// What was read, removed and written again is the same to ipvsadm.
-#[test]
-fn a_table_is_put_back() {
-    let mut world = World::enter();
+pub async fn a_table_is_put_back() {
+    let mut world = World::new();
     restore(&TABLE[..7].join("\n"));
     let before = saved();
     let table = world.ipvs.table().unwrap();
@@ -97,9 +98,8 @@ fn a_table_is_put_back() {
     assert_eq!(saved(), before);
 }
 
-#[test]
-fn the_text_says_the_same() {
-    let mut world = World::enter();
+pub async fn the_text_says_the_same() {
+    let mut world = World::new();
     restore(&TABLE.join("\n"));
     let mut table = world.ipvs.table().unwrap();
     let mut text = proc::read().unwrap();
@@ -121,9 +121,8 @@ fn the_text_says_the_same() {
 }
 
 /// The dump of a service has several parts from some hundred destinations on.
-#[test]
-fn a_service_with_many_destinations() {
-    let mut world = World::enter();
+pub async fn a_service_with_many_destinations() {
+    let mut world = World::new();
     let service = tcp("10.0.0.1:80");
     world.execute(&[add(service)]);
     let texts: Vec<_> = (0..2000)
@@ -139,9 +138,8 @@ fn a_service_with_many_destinations() {
 }
 
 /// It may have more or less, but no read fails.
-#[test]
-fn a_table_that_changes_is_read() {
-    let mut world = World::enter();
+pub async fn a_table_that_changes_is_read() {
+    let mut world = World::new();
     let services: Vec<_> = (0..100).map(|n| tcp(&format!("10.0.0.{n}:80"))).collect();
     let adds: Vec<_> = services
         .iter()
@@ -168,9 +166,8 @@ fn a_table_that_changes_is_read() {
     assert_eq!(world.ipvs.table().unwrap().len(), 100);
 }
 
-#[test]
-fn what_is_not_there_is_empty() {
-    let mut world = World::enter();
+pub async fn what_is_not_there_is_empty() {
+    let mut world = World::new();
     assert_eq!(world.ipvs.table(), Ok(vec![]));
     assert_eq!(world.ipvs.destinations(&tcp("10.0.0.1:80")), Ok(vec![]));
     assert_eq!(proc::read().unwrap(), []);

@@ -2,47 +2,28 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::process::{Command as Process, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ipvs::{
     Command, Destination, DestinationConfig, DestinationKey, Family, Forward, Ipvs, Scheduler,
     Service, ServiceConfig, ServiceKey, Settings,
 };
-use nix::sched::{CloneFlags, unshare};
+use testbed::wait;
 
-/// A network namespace of this thread's own, with an empty table.
-///
-/// There is one at a time: Linux has the services of all of them in one table,
-/// and loses its place in a dump when any of them changes.
+/// The kernel's table, empty at first: each test has a network of its own.
 pub struct World {
     pub ipvs: Ipvs,
-    _alone: MutexGuard<'static, ()>,
 }
 
 impl World {
-    pub fn enter() -> Self {
-        Self::enter_with(Settings::default())
+    pub fn new() -> Self {
+        Self::with(Settings::default())
     }
 
-    pub fn enter_with(settings: Settings) -> Self {
-        let world = Self::with_lo_down(settings);
-        run("ip", "link set lo up");
-        world
-    }
-
-    /// One whose `lo` was never up.
-    pub fn with_lo_down(settings: Settings) -> Self {
-        static ALONE: Mutex<()> = Mutex::new(());
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        unshare(CloneFlags::CLONE_NEWNET)
-            .unwrap_or_else(|error| panic!("needs root, for a network namespace: {error}"));
+    pub fn with(settings: Settings) -> Self {
         let ipvs = Ipvs::open_with(settings);
-        let ipvs = ipvs.unwrap_or_else(|error| panic!("needs a kernel with IPVS: {error}"));
-        Self {
-            ipvs,
-            _alone: alone,
-        }
+        let ipvs = ipvs.unwrap_or_else(|error| panic!("cannot talk to IPVS: {error}"));
+        Self { ipvs }
     }
 
     /// Carries out commands that must not fail.
@@ -58,7 +39,9 @@ impl World {
     }
 }
 
-/// The namespace itself ends later, in the background.
+/// Linux has the services of all network namespaces in one table, and loses its
+/// place in a dump when any of them changes. A namespace is cleared only later,
+/// in the background, when the next test may be reading.
 impl Drop for World {
     fn drop(&mut self) {
         let services = self.ipvs.services().unwrap_or_default();
@@ -71,12 +54,10 @@ impl Drop for World {
 }
 
 /// Waits until something is so.
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "waited for 30 s: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let is_so = || std::future::ready(is_so());
+    let waited = wait::until_true(what, Duration::from_secs(30), is_so).await;
+    waited.unwrap();
 }
 
 /// Runs a program, and returns what it says.

@@ -3,9 +3,13 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use ipvs::*;
+use ipvs::{
+    Checksum, Command, CommandError, DestinationConfig, Engine, Family, Forward, MAX_PERSISTENCE,
+    MAX_WEIGHT, Netmask, Refusal, Scheduler, ServiceConfig, ServiceFlags, ServiceKey, Timeouts,
+    TunnelKind,
+};
 
-use crate::world::*;
+use crate::world::{MASQ, World, add, add_with, address, ipvsadm, mark, row, saved, tcp, to};
 
 fn config(family: Family, change: impl FnOnce(&mut ServiceConfig)) -> ServiceConfig {
     let mut config = ServiceConfig::new(family, Scheduler::WLC);
@@ -90,9 +94,8 @@ fn services() -> Vec<(ServiceKey, ServiceConfig, &'static str)> {
     ]
 }
 
-#[test]
-fn services_of_every_kind() {
-    let mut world = World::enter();
+pub async fn services_of_every_kind() {
+    let mut world = World::new();
     let services = services();
     let adds: Vec<_> = services
         .iter()
@@ -125,9 +128,8 @@ fn services_of_every_kind() {
     assert_eq!(saved(), [""; 0]);
 }
 
-#[test]
-fn every_scheduler() {
-    let mut world = World::enter();
+pub async fn every_scheduler() {
+    let mut world = World::new();
     let service = tcp("10.0.0.1:80");
     world.execute(&[add(service)]);
     for scheduler in Scheduler::KNOWN {
@@ -209,9 +211,8 @@ fn destinations() -> Vec<(&'static str, DestinationConfig, &'static str)> {
     ]
 }
 
-#[test]
-fn destinations_of_every_kind() {
-    let mut world = World::enter();
+pub async fn destinations_of_every_kind() {
+    let mut world = World::new();
     let service = tcp("10.0.0.1:80");
     let mut destinations = destinations();
     let adds = destinations
@@ -239,9 +240,8 @@ fn destinations_of_every_kind() {
     assert_eq!(read, written);
 }
 
-#[test]
-fn timeouts() {
-    let mut world = World::enter();
+pub async fn timeouts() {
+    let mut world = World::new();
     let timeouts = Timeouts {
         tcp: Duration::from_secs(901),
         tcp_fin: Duration::from_secs(121),

@@ -1,4 +1,5 @@
-//! Measures lbmanager beside its peers, in the same run and on the same work, and prints one table.
+//! Measures lbmanager and the crate ipvs beside their peers, in the same run and on the same work,
+//! and prints one table.
 //!
 //! The figures to reach are ratios. A target that is missed is said and is no failure: machines are
 //! noisy, and nothing is tested here.
@@ -7,6 +8,7 @@ mod binaries;
 mod calls;
 mod fleet;
 mod idle;
+mod ipvs;
 mod latency;
 mod machine;
 mod measure;
@@ -48,6 +50,8 @@ async fn measure_all() -> Result<()> {
     let mut report = Report::new(Machine::look());
     report.progress("P13: the binary");
     binaries::measure(&mut report).await?;
+    report.progress("P1 and P3: the kernel's table");
+    ipvs::measure(&mut report).await?;
     report.progress("P5: a burst of changes");
     calls::burst(&mut report).await?;
     report.progress("filling etcd: 1,000 load balancers of 100 members");

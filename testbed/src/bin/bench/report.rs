@@ -77,11 +77,20 @@ pub enum Target {
 impl Target {
     fn words(self) -> String {
         match self {
-            Self::Ratio(ratio) => format!("{ratio:.2} x"),
+            Self::Ratio(ratio) => times(ratio),
             Self::AtMost(figure) => figure.words(),
             Self::Below(figure) => format!("< {}", figure.words()),
             Self::None => "-".to_owned(),
         }
+    }
+}
+
+/// A ratio, in digits enough to compare it with another.
+fn times(ratio: f64) -> String {
+    if ratio < 0.1 {
+        format!("{ratio:.3} x")
+    } else {
+        format!("{ratio:.2} x")
     }
 }
 
@@ -128,8 +137,7 @@ impl Row {
             self.what.clone(),
             self.ours.words(),
             peer.unwrap_or_else(|| "-".to_owned()),
-            self.ratio()
-                .map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2} x")),
+            self.ratio().map_or_else(|| "-".to_owned(), times),
             self.target.words(),
             holds.to_owned(),
         ]
@@ -280,6 +288,12 @@ mod tests {
             Some(true)
         );
         assert_eq!(row(Target::None).holds(), None);
+    }
+
+    #[test]
+    fn small_ratios_have_more_digits() {
+        let ratios = [0.0126, 0.02, 0.1, 1.5].map(times);
+        assert_eq!(ratios, ["0.013 x", "0.020 x", "0.10 x", "1.50 x"]);
     }
 
     #[test]
