@@ -1,0 +1,23 @@
+//! What is set on the host's network, against a kernel: `ip`, `ipvsadm`,
+//! `iptables-save` and real connections are the witnesses.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod addresses;
+mod world;
+
+use std::process::ExitCode;
+
+use testbed::guest::suite::Suite;
+use testbed::kernel_tests;
+
+fn main() -> ExitCode {
+    Suite::new(kernel_tests![
+        addresses::are_added_and_only_ours_are_removed,
+        addresses::of_ipv6_are_used_at_once,
+        addresses::may_be_many,
+        addresses::move_with_the_option,
+        addresses::on_an_interface_that_is_not_there_are_reported,
+    ])
+    .main()
+}
