@@ -3,9 +3,11 @@
 //!
 //! | module | kind | what it is |
 //! | --- | --- | --- |
+//! | [`service`] | pure | what of a virtual service matters here |
 //! | [`subnet`] | pure | networks |
 //! | [`links`] | pure, and a driver | the host's interfaces and addresses, read and changed |
 //! | [`vips`] | pure, and thin | `--bind-vips`: virtual addresses on an interface |
+//! | [`masquerade`] | pure, and a driver | `--masquerade`: rules for clients next to the real server |
 //!
 //! No tasks and no channels. Whoever programs the table calls these on each
 //! pass; a pass that has nothing to change reads the interfaces (two messages
@@ -17,6 +19,8 @@
 //! refused who calls one that has no service yet.
 
 pub mod links;
+pub mod masquerade;
+pub mod service;
 pub mod subnet;
 pub mod vips;
 

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod addresses;
+mod neighbours;
+mod rules;
 mod world;
 
 use std::process::ExitCode;
@@ -18,6 +20,13 @@ fn main() -> ExitCode {
         addresses::may_be_many,
         addresses::move_with_the_option,
         addresses::on_an_interface_that_is_not_there_are_reported,
+        neighbours::reach_each_other_with_the_rules_only,
+        neighbours::of_ipv6_reach_each_other,
+        neighbours::by_mark_reach_each_other,
+        neighbours::call_each_other_directly_as_before,
+        rules::of_others_are_untouched,
+        rules::that_somebody_removed_are_put_back,
+        rules::that_are_not_needed_load_nothing,
     ])
     .main()
 }
