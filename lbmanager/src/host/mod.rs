@@ -8,6 +8,8 @@
 //! | [`links`] | pure, and a driver | the host's interfaces and addresses, read and changed |
 //! | [`vips`] | pure, and thin | `--bind-vips`: virtual addresses on an interface |
 //! | [`masquerade`] | pure, and a driver | `--masquerade`: rules for clients next to the real server |
+//! | [`sysctl`] | pure, and thin | `--sysctl`: settings of the kernel |
+//! | [`preconditions`] | pure, and thin | why the kernel does not let its table be programmed |
 //!
 //! No tasks and no channels. Whoever programs the table calls these on each
 //! pass; a pass that has nothing to change reads the interfaces (two messages
@@ -20,8 +22,10 @@
 
 pub mod links;
 pub mod masquerade;
+pub mod preconditions;
 pub mod service;
 pub mod subnet;
+pub mod sysctl;
 pub mod vips;
 
 /// An error and what it is due to, on one line.

@@ -5,7 +5,9 @@
 
 mod addresses;
 mod neighbours;
+mod refusals;
 mod rules;
+mod settings;
 mod world;
 
 use std::process::ExitCode;
@@ -27,6 +29,10 @@ fn main() -> ExitCode {
         rules::of_others_are_untouched,
         rules::that_somebody_removed_are_put_back,
         rules::that_are_not_needed_load_nothing,
+        settings::are_checked_and_applied,
+        settings::of_a_service_are_met_then,
+        refusals::without_the_capability_say_so,
+        refusals::in_a_user_namespace_say_so,
     ])
     .main()
 }

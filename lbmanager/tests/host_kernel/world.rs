@@ -8,6 +8,7 @@ use ipvs::{DestinationConfig, Family, Forward, Scheduler, ServiceConfig, Service
 use lbmanager::host::links::{Links, Route};
 use lbmanager::host::masquerade::{self, Look, Masquerade, Programs, Rule};
 use lbmanager::host::service::Service;
+use lbmanager::host::sysctl::Proc;
 use testbed::netns::{Bridge, Namespace};
 use testbed::process::{Running, Stream};
 
@@ -39,6 +40,13 @@ pub fn run(program: &str, args: &str) -> String {
 pub fn set(setting: &str, value: &str) {
     let file = format!("/proc/sys/{}", setting.replace('.', "/"));
     std::fs::write(&file, value).unwrap_or_else(|error| panic!("{file}: {error}"));
+}
+
+pub fn get(setting: &str) -> String {
+    let file = format!("/proc/sys/{}", setting.replace('.', "/"));
+    let value = std::fs::read_to_string(&file);
+    let value = value.unwrap_or_else(|error| panic!("{file}: {error}"));
+    value.trim().to_owned()
 }
 
 pub fn links() -> Links {
@@ -128,4 +136,8 @@ pub fn rules(service: &Service) -> BTreeSet<Rule> {
 pub async fn settle(iptables: &mut Masquerade, rules: &BTreeSet<Rule>, look: Look) {
     let problems = iptables.settle(rules, look).await;
     assert!(problems.is_empty(), "{problems:?}");
+}
+
+pub fn proc() -> Proc {
+    Proc::default()
 }
