@@ -10,6 +10,7 @@
 //! | [`masquerade`] | pure, and a driver | `--masquerade`: rules for clients next to the real server |
 //! | [`sysctl`] | pure, and thin | `--sysctl`: settings of the kernel |
 //! | [`preconditions`] | pure, and thin | why the kernel does not let its table be programmed |
+//! | [`pass`] | thin | [`Host`]: all of it, in the order that a pass of the table needs |
 //!
 //! No tasks and no channels. Whoever programs the table calls these on each
 //! pass; a pass that has nothing to change reads the interfaces (two messages
@@ -22,11 +23,14 @@
 
 pub mod links;
 pub mod masquerade;
+pub mod pass;
 pub mod preconditions;
 pub mod service;
 pub mod subnet;
 pub mod sysctl;
 pub mod vips;
+
+pub use self::pass::{Host, HostPlan, HostSettings, Report};
 
 /// An error and what it is due to, on one line.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

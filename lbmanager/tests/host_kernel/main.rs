@@ -5,6 +5,7 @@
 
 mod addresses;
 mod neighbours;
+mod passes;
 mod refusals;
 mod rules;
 mod settings;
@@ -26,6 +27,8 @@ fn main() -> ExitCode {
         neighbours::of_ipv6_reach_each_other,
         neighbours::by_mark_reach_each_other,
         neighbours::call_each_other_directly_as_before,
+        passes::set_up_all_that_a_service_needs_and_clear_it_away,
+        passes::without_the_interface_do_the_rest,
         rules::of_others_are_untouched,
         rules::that_somebody_removed_are_put_back,
         rules::that_are_not_needed_load_nothing,
