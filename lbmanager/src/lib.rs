@@ -5,6 +5,8 @@ pub mod backend;
 pub mod cli;
 pub mod desired;
 pub mod history;
+#[cfg(feature = "ipvs")]
+pub mod host;
 pub mod manager;
 pub mod metrics;
 pub mod observed;
