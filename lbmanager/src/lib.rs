@@ -13,4 +13,6 @@ pub mod observed;
 pub mod plan;
 pub mod reconcile;
 pub mod record;
+#[cfg(feature = "ipvs")]
+pub mod table;
 pub mod tree;

@@ -78,6 +78,10 @@ pub struct MemberRecord {
     /// When it was registered, or first seen registered and not in service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registered_at: Option<Timestamp>,
+    /// Since when it gets no new connections because it leaves: IPVS, where
+    /// that is for the manager to see to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiesced_at: Option<Timestamp>,
     /// The last options of its key that could be read, where not the defaults.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<Map<String, Value>>,
@@ -244,7 +248,7 @@ pub struct ChangeRecord {
 }
 
 /// What can be done to members.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Put in.

@@ -8,10 +8,17 @@ use prometheus_client::registry::Registry;
 
 use crate::backend::Backend;
 
-/// The kinds of load balancer that this lbmanager was built for.
-const BUILT_IN: &[Kind] = &[
+/// The kinds of load balancer that are kept one by one, of those that this
+/// lbmanager was built for.
+const ONE_BY_ONE: &[Kind] = &[
     #[cfg(feature = "elb")]
     Kind::Elb,
+];
+
+/// The kind that is kept as a whole, if this lbmanager was built for it.
+const AS_A_WHOLE: &[Kind] = &[
+    #[cfg(feature = "ipvs")]
+    Kind::Ipvs,
 ];
 
 /// Says whether members may be put in or taken out at this moment, and if not
@@ -24,21 +31,35 @@ pub(super) trait Take {
     fn take<B: Backend>(&mut self, kind: Kind, backend: B);
 }
 
-/// What `--backends` asks for: without it, all that were built in.
+/// What `--backends` asks `run` for: without it, all that were built in.
 pub(super) fn wanted(flag: &[Kind]) -> Result<BTreeSet<Kind>, Failure> {
-    let built_in: BTreeSet<Kind> = BUILT_IN.iter().copied().collect();
+    let built_in = ONE_BY_ONE.iter().chain(AS_A_WHOLE).copied().collect();
+    chosen(flag, built_in, "is not built into this lbmanager; it has")
+}
+
+/// What `--backends` asks `plan` for.
+pub(super) fn looked_at(flag: &[Kind]) -> Result<BTreeSet<Kind>, Failure> {
+    let kinds = ONE_BY_ONE.iter().copied().collect();
+    chosen(
+        flag,
+        kinds,
+        "plan does not look at in this lbmanager; it does at",
+    )
+}
+
+fn chosen(flag: &[Kind], able: BTreeSet<Kind>, otherwise: &str) -> Result<BTreeSet<Kind>, Failure> {
     if flag.is_empty() {
-        return Ok(built_in);
+        return Ok(able);
     }
     let wanted: BTreeSet<Kind> = flag.iter().copied().collect();
-    let missing: BTreeSet<Kind> = wanted.difference(&built_in).copied().collect();
+    let missing: BTreeSet<Kind> = wanted.difference(&able).copied().collect();
     if missing.is_empty() {
         return Ok(wanted);
     }
     Err(Failure::usage(format!(
-        "--backends names {}, which is not built into this lbmanager; it has: {}",
+        "--backends names {}, which {otherwise}: {}",
         list(&missing),
-        list(&built_in),
+        list(&able),
     )))
 }
 

@@ -57,6 +57,30 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
     hold: Duration,
 
+    /// A region of ipvs that this host serves beside its own, which is named
+    /// by its host ID; may be repeated, and the one named first counts where
+    /// two disagree
+    #[cfg(feature = "ipvs")]
+    #[arg(long, value_name = "REGION", value_parser = ipvs_region)]
+    ipvs_region: Vec<presence::model::Region>,
+
+    /// Add the virtual addresses of this host's own region to this interface,
+    /// a dummy one for example, and remove them again
+    #[cfg(feature = "ipvs")]
+    #[arg(long, value_name = "INTERFACE")]
+    bind_vips: Option<String>,
+
+    /// Rules of iptables for clients behind the same bridge as their real
+    /// server
+    #[cfg(feature = "ipvs")]
+    #[arg(long, value_enum, default_value_t)]
+    masquerade: crate::host::masquerade::Mode,
+
+    /// Settings of the kernel that virtual services need
+    #[cfg(feature = "ipvs")]
+    #[arg(long, value_enum, default_value_t)]
+    sysctl: crate::host::sysctl::Mode,
+
     /// The kinds of load balancer to manage [default: all]
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     backends: Vec<Kind>,
@@ -89,6 +113,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     };
     let parts = Parts {
         launchers: launchers(&args.backends, &shared, &mut registry)?,
+        whole: table(&args, &store, &clock, &settings, &board)?,
         history: history(&args)?,
         metrics: Metrics::new(&mut registry),
         store,
@@ -239,4 +264,75 @@ fn launchers<S: Store>(
     let wanted = backends::wanted(flag)?;
     backends::make(&wanted, registry, || Ok(()), &mut launchers);
     Ok(launchers.made)
+}
+
+#[cfg(feature = "ipvs")]
+fn ipvs_region(text: &str) -> Result<presence::model::Region, String> {
+    presence::model::Region::parse(Kind::Ipvs, text).map_err(|error| error.to_string())
+}
+
+/// The table of the local kernel, if it is to be kept.
+#[cfg(feature = "ipvs")]
+fn table<S: Store>(
+    args: &RunArgs,
+    store: &S,
+    clock: &Clock,
+    settings: &Settings,
+    board: &Board,
+) -> Result<Option<Box<dyn manager::whole::Launch>>, Failure> {
+    use crate::table::kernel::{Linux, Threaded};
+    use crate::table::{self, ledger};
+
+    if !backends::wanted(&args.backends)?.contains(&Kind::Ipvs) {
+        return Ok(None);
+    }
+    let own = ipvs_region(settings.host.as_str()).map_err(Failure::usage)?;
+    let mut regions = vec![own];
+    for region in &args.ipvs_region {
+        if !regions.contains(region) {
+            regions.push(region.clone());
+        }
+    }
+    let ledger = if args.dry_run {
+        ledger::Ledger::forgetful()
+    } else {
+        let boot = std::fs::read_to_string(ledger::BOOT_ID).map_err(Failure::unexpected)?;
+        let directory = args.daemon.state_dir(Path::new(STATE_DIR))?;
+        ledger::Ledger::open(directory.file("ipvs.json"), boot.trim())?
+    };
+    let parts = table::Parts {
+        store: store.clone(),
+        kernel: Threaded::start(Linux::default()).map_err(Failure::unexpected)?,
+        around: (!args.dry_run).then(|| crate::host::HostSettings {
+            bind_vips: args.bind_vips.clone(),
+            masquerade: args.masquerade,
+            sysctl: args.sysctl,
+            ..crate::host::HostSettings::default()
+        }),
+        probe: table::probe::tcp(),
+        ledger,
+        clock: clock.clone(),
+        settings: table::Settings {
+            host: settings.host.clone(),
+            regions,
+            settle: settings.settle,
+            hold: settings.hold,
+            dry_run: settings.dry_run,
+        },
+        board: board.clone(),
+    };
+    Ok(Some(Box::new(parts)))
+}
+
+/// Without it there is none to be kept.
+#[cfg(not(feature = "ipvs"))]
+#[expect(clippy::unnecessary_wraps, reason = "as with the feature")]
+fn table<S: Store>(
+    _: &RunArgs,
+    _: &S,
+    _: &Clock,
+    _: &Settings,
+    _: &Board,
+) -> Result<Option<Box<dyn manager::whole::Launch>>, Failure> {
+    Ok(None)
 }

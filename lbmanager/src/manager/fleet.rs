@@ -11,6 +11,7 @@ use presence::store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::whole::{self, Whole};
 use crate::backend::Backend;
 use crate::reconcile::{Hook, Orders, Reconciler, Shared};
 use crate::record::Record;
@@ -48,6 +49,7 @@ impl<S: Store, B: Backend, H: Hook> Launch for Shared<S, B, H> {
 /// All reconcilers.
 pub struct Fleet {
     launchers: BTreeMap<Kind, Box<dyn Launch>>,
+    whole: Option<Whole>,
     running: BTreeMap<BalancerId, watch::Sender<Orders>>,
     tasks: JoinSet<()>,
     records: BTreeMap<BalancerId, Record>,
@@ -62,17 +64,24 @@ impl Fleet {
     /// A fleet that goes on from these records.
     pub fn new(
         launchers: BTreeMap<Kind, Box<dyn Launch>>,
-        records: BTreeMap<BalancerId, Record>,
+        whole: Option<Box<dyn whole::Launch>>,
+        mut records: BTreeMap<BalancerId, Record>,
         shutdown: Shutdown,
     ) -> Self {
-        let records = records
-            .into_iter()
-            .filter(|(id, _)| launchers.contains_key(&id.kind()))
-            .collect();
+        let mut tasks = JoinSet::new();
+        let whole = whole.map(|launcher| {
+            let kind = launcher.kind();
+            let of_whole = records.extract_if(.., |id, _| id.kind() == kind).collect();
+            let (whole, task) = Whole::start(launcher, of_whole, shutdown.clone());
+            tasks.spawn(task);
+            whole
+        });
+        records.retain(|id, _| launchers.contains_key(&id.kind()));
         Self {
             launchers,
+            whole,
             running: BTreeMap::new(),
-            tasks: JoinSet::new(),
+            tasks,
             records,
             shutdown,
             nothing: Arc::default(),
@@ -82,12 +91,26 @@ impl Fleet {
 
     /// Who is managed.
     pub fn ids(&self) -> impl Iterator<Item = &BalancerId> {
-        self.running.keys()
+        let whole = self.whole.iter().flat_map(Whole::ids);
+        self.running.keys().chain(whole)
     }
 
     /// Whether it is managed.
     pub fn has(&self, id: &BalancerId) -> bool {
-        self.running.contains_key(id)
+        let whole = self.whole.as_ref();
+        self.running.contains_key(id) || whole.is_some_and(|whole| whole.ids().contains(id))
+    }
+
+    /// Whether it is for this manager to care for, should it be in the tree.
+    pub fn cares_for(&self, id: &BalancerId) -> bool {
+        let whole = self.whole.as_ref();
+        self.launchers.contains_key(&id.kind()) || whole.is_some_and(|whole| whole.cares_for(id))
+    }
+
+    /// Whether other managers may care for it as well.
+    pub fn has_others(&self, id: &BalancerId) -> bool {
+        let whole = self.whole.as_ref();
+        whole.is_some_and(|whole| whole.kind() == id.kind())
     }
 
     /// Tells every reconciler the newest state, and starts those that are
@@ -97,13 +120,16 @@ impl Fleet {
         &mut self,
         tree: &Tree,
         orders: impl Fn(&BalancerId, &Arc<BalancerTree>) -> Orders,
+        orders_for_whole: impl FnOnce() -> whole::Orders,
     ) {
+        let kept_as_whole = self.whole.as_ref().map(Whole::kind);
         for (id, running) in &self.running {
             let balancer = tree.balancer(id).unwrap_or(&self.nothing);
             orders(id, balancer).send(running);
         }
         for (id, balancer) in tree.balancers.iter() {
-            if !balancer.members.is_empty() && !self.running.contains_key(id) {
+            let is_one = Some(id.kind()) != kept_as_whole;
+            if is_one && !balancer.members.is_empty() && !self.running.contains_key(id) {
                 self.launch(id, orders(id, balancer));
             }
         }
@@ -112,11 +138,20 @@ impl Fleet {
             let balancer = tree.balancer(&id).unwrap_or(&self.nothing);
             self.launch(&id, orders(&id, balancer));
         }
+        if let Some(whole) = &mut self.whole {
+            whole.steer(tree, orders_for_whole());
+        }
     }
 
     /// Its reconciler may delete its status: that is remembered now.
-    pub fn may_forget(&self, id: &BalancerId) {
-        if let Some(running) = self.running.get(id) {
+    pub fn may_forget(&mut self, id: &BalancerId) {
+        if let Some(whole) = self
+            .whole
+            .as_mut()
+            .filter(|whole| whole.kind() == id.kind())
+        {
+            whole.may_forget(id);
+        } else if let Some(running) = self.running.get(id) {
             running.send_if_modified(|orders| !std::mem::replace(&mut orders.may_forget, true));
         }
     }
@@ -139,6 +174,9 @@ impl Fleet {
     /// Its reconciler has ended because nothing was left to manage.
     pub fn dismiss(&mut self, id: &BalancerId) {
         self.running.remove(id);
+        if let Some(whole) = &mut self.whole {
+            whole.dismiss(id);
+        }
     }
 
     /// Ends when a reconciler ended that should not have. Cancel-safe.
@@ -155,6 +193,7 @@ impl Fleet {
     /// Ends when all have ended, which they do at shutdown.
     pub async fn ended(&mut self) {
         self.running.clear();
+        self.whole = None;
         while self.tasks.join_next().await.is_some() {}
     }
 }

@@ -9,9 +9,10 @@ mod fleet;
 mod releases;
 mod start;
 mod told;
+pub mod whole;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ use crate::tree::Tree;
 
 /// How long reconcilers may take to end a pass at shutdown.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a release stands that concerns several managers.
+const RELEASE: Duration = Duration::from_secs(5);
 /// The main loop turns at least this often.
 const TURN: Duration = Duration::from_secs(1);
 
@@ -79,6 +82,8 @@ pub struct Manager<S: Store> {
     pub(crate) resync_at: Instant,
     pub(crate) replacements: u32,
     pub(crate) reconnects: u32,
+    /// When each release that stands was first seen.
+    pub(crate) released_at: BTreeMap<Revision, Instant>,
     pub(crate) malformed: Arc<BTreeMap<String, KeyError>>,
     told: Option<Told>,
     complaint: Complaint,
@@ -180,15 +185,27 @@ impl<S: Store> Manager<S> {
                 );
             }
         }
-        self.fleet.steer(tree, |id, balancer| Orders {
-            tree: Arc::clone(balancer),
-            general: tree.general.clone(),
-            released: news.releases.view.of(id),
-            frozen: news.frozen.clone(),
-            replacements: news.snapshot.replacements,
-            resync: news.resync,
-            may_forget: false,
-        });
+        self.fleet.steer(
+            tree,
+            |id, balancer| Orders {
+                tree: Arc::clone(balancer),
+                general: tree.general.clone(),
+                released: news.releases.view.of(id),
+                frozen: news.frozen.clone(),
+                replacements: news.snapshot.replacements,
+                resync: news.resync,
+                may_forget: false,
+            },
+            || whole::Orders {
+                balancers: Arc::clone(&tree.balancers),
+                general: tree.general.clone(),
+                releases: Arc::clone(&news.releases),
+                frozen: news.frozen.clone(),
+                replacements: news.snapshot.replacements,
+                resync: news.resync,
+                may_forget: BTreeSet::new(),
+            },
+        );
         self.told = Some(news);
     }
 
@@ -209,7 +226,7 @@ impl<S: Store> Manager<S> {
             // the revision seen last; the status records give it away.
             self.take_reports();
             let known = self.history.known();
-            match start::statuses(&self.store).await {
+            match start::statuses(&self.store, &self.settings.host).await {
                 Ok((header, statuses)) => {
                     self.take_reports();
                     let statuses = start::revisions(&statuses);
@@ -284,7 +301,7 @@ impl<S: Store> Manager<S> {
             return;
         }
         if releases.all().is_some() && self.history.frozen().is_some() {
-            match start::statuses(&self.store).await {
+            match start::statuses(&self.store, &self.settings.host).await {
                 Ok((header, statuses)) => {
                     tracing::warn!("an operator releases everything; removals go on");
                     self.history.accept(header, &start::revisions(&statuses));
@@ -294,21 +311,46 @@ impl<S: Store> Manager<S> {
             }
             return;
         }
-        let finished: Vec<Transaction> = {
-            let reports = self.reports.borrow();
-            let done = |id: &BalancerId, revision: Revision| {
-                let report = reports.get(id);
-                !self.fleet.has(id)
-                    || report.is_some_and(|report| report.released >= Some(revision))
-            };
-            let known = snapshot.view.balancers.keys();
-            releases.finished(known, done).collect()
-        };
+        let finished = self.finished_releases(snapshot, releases);
         for transaction in finished {
             if let Err(error) = self.store.commit(transaction).await {
                 return self.complain("a release that is done cannot be deleted yet", &error);
             }
         }
+    }
+
+    /// Releases that nobody waits for any more. Those that concern several
+    /// managers stand for a while, so that each has seen them.
+    fn finished_releases(
+        &mut self,
+        snapshot: &Snapshot<Tree>,
+        releases: &Releases,
+    ) -> Vec<Transaction> {
+        let now = Instant::now();
+        let standing: BTreeSet<Revision> = releases.revisions().collect();
+        self.released_at
+            .retain(|revision, _| standing.contains(revision));
+        for revision in standing {
+            self.released_at.entry(revision).or_insert(now);
+        }
+        let seen_by_all = |revision: Revision| {
+            let since = self.released_at.get(&revision);
+            since.is_some_and(|since| now.duration_since(*since) >= RELEASE)
+        };
+        let reports = self.reports.borrow();
+        let done = |id: &BalancerId, revision: Revision| {
+            let report = reports.get(id);
+            !self.fleet.has(id) || report.is_some_and(|report| report.released >= Some(revision))
+        };
+        let of_all = |revision| {
+            let mut known = snapshot.view.balancers.keys();
+            seen_by_all(revision) && known.all(|id| done(id, revision))
+        };
+        let of_one = |id: &BalancerId, revision| {
+            let alone = !self.fleet.has_others(id) || seen_by_all(revision);
+            self.fleet.cares_for(id) && alone && done(id, revision)
+        };
+        releases.finished(of_all, of_one).collect()
     }
 
     /// Whether what is remembered is on disk.

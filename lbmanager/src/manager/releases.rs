@@ -31,16 +31,21 @@ impl Releases {
         self.each.get(id).copied().max(self.all)
     }
 
-    /// The transactions that delete what is done, unless it was said again
-    /// since.
-    pub fn finished<'a>(
-        &'a self,
-        mut known: impl Iterator<Item = &'a BalancerId>,
-        done: impl Fn(&BalancerId, Revision) -> bool + 'a,
-    ) -> impl Iterator<Item = Transaction> + 'a {
+    /// All that stand, by the mod_revisions of their keys.
+    pub fn revisions(&self) -> impl Iterator<Item = Revision> {
+        self.each.values().copied().chain(self.all)
+    }
+
+    /// The transactions that delete those that are done, unless one was said
+    /// again since: that of everything, and those of one load balancer each.
+    pub fn finished(
+        &self,
+        all_done: impl Fn(Revision) -> bool,
+        done: impl Fn(&BalancerId, Revision) -> bool,
+    ) -> impl Iterator<Item = Transaction> {
         let all = self
             .all
-            .filter(|revision| known.all(|id| done(id, *revision)))
+            .filter(|revision| all_done(*revision))
             .map(|revision| (keys::status::release_all(), revision));
         let each = self
             .each

@@ -21,7 +21,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::{Fleet, Launch, Manager, Releases, TURN};
+use super::{Fleet, Launch, Manager, Releases, TURN, whole};
 use crate::history::History;
 use crate::metrics::Metrics;
 use crate::reconcile::{self, Board};
@@ -73,6 +73,8 @@ pub struct Parts<S> {
     pub settings: Settings,
     /// One for each kind of load balancer that is managed here.
     pub launchers: BTreeMap<Kind, Box<dyn Launch>>,
+    /// The kind that is kept as a whole, if it is managed here.
+    pub whole: Option<Box<dyn whole::Launch>>,
     /// Where the reconcilers of those report.
     pub board: Board,
     /// What is remembered of etcd's history.
@@ -94,14 +96,19 @@ pub(crate) type Statuses = BTreeMap<BalancerId, (Revision, Record)>;
 pub(crate) type Reports = BTreeMap<Report, (Revision, Record)>;
 
 /// Reads the status of every load balancer.
-pub(crate) async fn statuses<S: Store>(store: &S) -> Result<(Header, Statuses), StoreError> {
+pub(crate) async fn statuses<S: Store>(
+    store: &S,
+    host: &HostId,
+) -> Result<(Header, Statuses), StoreError> {
     let listing = store.list(&keys::status::balancers_prefix(), None).await?;
-    Ok((listing.header, statuses_in(listing)))
+    Ok((listing.header, statuses_in(listing, host)))
 }
 
-fn statuses_in(listing: Listing) -> Statuses {
+/// Where each host has its own, this host's.
+fn statuses_in(listing: Listing, host: &HostId) -> Statuses {
     let statuses = reports_in(listing).into_iter();
-    let statuses = statuses.map(|(report, status)| (report.balancer().clone(), status));
+    let own = statuses.filter(|(report, _)| report.host().is_none_or(|other| other == host));
+    let statuses = own.map(|(report, status)| (report.balancer().clone(), status));
     statuses.collect()
 }
 
@@ -174,7 +181,7 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         &parts.shutdown,
     );
     let header = listing.header;
-    let statuses = statuses_in(listing);
+    let statuses = statuses_in(listing, &parts.settings.host);
     let now = parts.clock.now();
     let known = parts.history.known();
     parts
@@ -190,7 +197,12 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
     let releases = mirror_releases(&parts, heartbeat_of_releases, &mut mirrors);
     let resync_at = Instant::now() + parts.settings.next_resync();
     Some(Manager {
-        fleet: Fleet::new(parts.launchers, records, parts.shutdown.clone()),
+        fleet: Fleet::new(
+            parts.launchers,
+            parts.whole,
+            records,
+            parts.shutdown.clone(),
+        ),
         store: parts.store,
         clock: parts.clock,
         settings: parts.settings,
@@ -211,6 +223,7 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         resync_at,
         replacements: 0,
         reconnects: 0,
+        released_at: BTreeMap::new(),
         malformed: Arc::default(),
         told: None,
         complaint: Complaint::every(Duration::from_mins(1)),

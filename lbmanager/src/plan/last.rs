@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use presence::model::MemberId;
 
 use super::removal::{Manner, manner};
-use super::{Scene, Verdicts, after};
+use super::{Context, Scene, Verdicts, after};
 use crate::record::{Reason, Record};
 
 /// Holds back one of those who may leave, if they are all that serve.
@@ -21,7 +21,12 @@ pub(super) fn spare_last(verdicts: &mut Verdicts, record: &Record, scene: &Scene
             let removal = known.and_then(|known| known.removal);
             let since = removal.map_or(context.now, |removal| removal.since);
             let let_go = removal.is_some_and(|removal| removal.let_go);
-            (is_said(*reason, let_go), since, member.clone(), *reason)
+            (
+                is_said(*reason, let_go, context),
+                since,
+                member.clone(),
+                *reason,
+            )
         })
         .collect();
     let stays = |member: &MemberId| !verdicts.go.contains_key(member);
@@ -47,8 +52,8 @@ pub(super) fn spare_last(verdicts: &mut Verdicts, record: &Record, scene: &Scene
 }
 
 /// Whether somebody said that it is to leave, be it the last.
-fn is_said(reason: Reason, let_go: bool) -> bool {
-    match manner(reason) {
+fn is_said(reason: Reason, let_go: bool, context: &Context) -> bool {
+    match manner(reason, context) {
         Manner::AtOnce => true,
         Manner::Careful | Manner::Settled => let_go,
         Manner::WhenReplaced | Manner::Quiesce | Manner::Never => false,

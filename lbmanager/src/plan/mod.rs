@@ -30,6 +30,9 @@ pub struct Context {
     pub settled_at: Timestamp,
     /// Why nothing at all may be removed: the history was replaced.
     pub frozen: Option<String>,
+    /// Those whose lease ended leave as if they had been deleted: their
+    /// addresses are this host's own, and others get them next.
+    pub ended_is_said: bool,
     /// Members that the load balancer refused, and when to try them again.
     pub rejected: BTreeMap<MemberId, Timestamp>,
 }
@@ -151,7 +154,7 @@ fn waiting(record: &Record, scene: &Scene<'_>) -> Waiting {
     }
     let held = record.withheld.values().any(|withheld| {
         matches!(
-            removal::manner(withheld.reason),
+            removal::manner(withheld.reason, scene.context),
             Manner::Careful | Manner::WhenReplaced | Manner::Quiesce
         )
     });

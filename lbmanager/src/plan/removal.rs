@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use presence::model::{MemberId, Ownership};
 
-use super::{Scene, Verdicts, after};
+use super::{Context, Scene, Verdicts, after};
 use crate::observed::{Condition, Observed};
 use crate::record::{Reason, Record, Removal, Role, State};
 
@@ -33,9 +33,10 @@ pub enum Manner {
 }
 
 /// The one table from reason to manner. A new guard is a new row.
-pub fn manner(reason: Reason) -> Manner {
+pub fn manner(reason: Reason, context: &Context) -> Manner {
     match reason {
         Reason::Deleted | Reason::Drain => Manner::AtOnce,
+        Reason::LeaseEnded | Reason::Unknown if context.ended_is_said => Manner::AtOnce,
         Reason::Switched => Manner::WhenReplaced,
         Reason::LeaseEnded | Reason::Unknown => Manner::Careful,
         Reason::Stranger => Manner::Settled,
@@ -58,7 +59,7 @@ pub(super) fn judge(record: &mut Record, scene: &Scene<'_>) -> Verdicts {
             verdicts.hold(&member, removal.reason, why.clone(), None);
             continue;
         }
-        match manner(removal.reason) {
+        match manner(removal.reason, scene.context) {
             Manner::AtOnce | Manner::Quiesce => {
                 verdicts.go.insert(member, removal.reason);
             }

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use presence::model::{BalancerId, Revision};
 use tokio::sync::watch;
 
-use super::pass::PassError;
-
 /// The last report of every load balancer. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Board(Arc<watch::Sender<BTreeMap<BalancerId, Report>>>);
@@ -31,6 +29,17 @@ pub struct Report {
     pub forgetting: bool,
     /// The last error, if the last pass had one, and its class.
     pub error: Option<(String, &'static str)>,
+}
+
+/// Why a pass did not come to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failing {
+    /// In words.
+    pub words: String,
+    /// In one word, for metrics.
+    pub class: &'static str,
+    /// Whether trying again soon may help.
+    pub is_temporary: bool,
 }
 
 /// Where a load balancer stands.
@@ -71,7 +80,7 @@ impl Board {
     }
 
     /// To be said before the status is deleted, so that nobody misses it.
-    pub(super) fn forgetting(&self, id: &BalancerId) {
+    pub(crate) fn forgetting(&self, id: &BalancerId) {
         self.0.send_modify(|reports| {
             let report = reports.entry(id.clone()).or_default();
             report.forgetting = true;
@@ -80,7 +89,7 @@ impl Board {
         });
     }
 
-    pub(super) fn report(&self, id: &BalancerId, report: Report) {
+    pub(crate) fn report(&self, id: &BalancerId, report: Report) {
         self.0.send_if_modified(|reports| {
             let last = reports.entry(id.clone()).or_default();
             let report = Report {
@@ -93,7 +102,7 @@ impl Board {
         });
     }
 
-    pub(super) fn wrote(&self, id: &BalancerId, status: Revision) {
+    pub(crate) fn wrote(&self, id: &BalancerId, status: Revision) {
         self.0.send_modify(|reports| {
             let report = reports.entry(id.clone()).or_default();
             report.forgetting = false;
@@ -101,12 +110,13 @@ impl Board {
         });
     }
 
-    pub(super) fn failed(&self, id: &BalancerId, error: &PassError, released: Option<Revision>) {
+    /// Its last pass failed; the release that was taken in all the same.
+    pub(crate) fn failed(&self, id: &BalancerId, failing: Failing, released: Option<Revision>) {
         self.0.send_modify(|reports| {
             let report = reports.entry(id.clone()).or_default();
-            report.error = Some((error.to_string(), error.class()));
+            report.error = Some((failing.words, failing.class));
             report.released = released;
-            report.rest = if error.is_temporary() {
+            report.rest = if failing.is_temporary {
                 Rest::Busy
             } else {
                 Rest::Stuck
@@ -114,7 +124,7 @@ impl Board {
         });
     }
 
-    pub(super) fn forgotten(&self, id: &BalancerId) {
+    pub(crate) fn forgotten(&self, id: &BalancerId) {
         self.0.send_modify(|reports| {
             let report = reports.entry(id.clone()).or_default();
             *report = Report {

@@ -10,7 +10,8 @@ mod decide;
 mod hook;
 mod pass;
 mod pretend;
-mod seal;
+pub(crate) mod seal;
+pub(crate) mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use presence::store::Store;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+pub(crate) use board::Failing;
 pub use board::{Board, Report, Rest};
 pub use decide::{Patience, Question};
 pub use hook::{Crash, Hook, NoHook, Point};
@@ -240,7 +242,9 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             (None, _) => orders.released,
             (Some(_), _) => self.record.released,
         };
-        self.shared.board.failed(&self.id, error, released);
+        self.shared
+            .board
+            .failed(&self.id, error.failing(), released);
         Wake {
             at: Some(Instant::now() + wait),
             news_from: Instant::now() + wait.min(NEWS_PAUSE),

@@ -11,7 +11,10 @@ use presence::store::{Store, StoreError, Transaction};
 
 use super::decide::Question;
 use super::seal::Seal;
-use super::{Crash, Hook, Orders, Point, Reconciler, Rejection, Report, Rest, SETTLE_AT_MOST};
+use super::words;
+use super::{
+    Crash, Failing, Hook, Orders, Point, Reconciler, Rejection, Report, Rest, SETTLE_AT_MOST,
+};
 use crate::absorb;
 use crate::backend::{Backend, BackendError, Outcome};
 use crate::desired::Desired;
@@ -46,7 +49,15 @@ impl PassError {
         }
     }
 
-    pub(super) fn class(&self) -> &'static str {
+    pub(super) fn failing(&self) -> Failing {
+        Failing {
+            words: self.to_string(),
+            class: self.class(),
+            is_temporary: self.is_temporary(),
+        }
+    }
+
+    fn class(&self) -> &'static str {
         match self {
             Self::Backend(error) => error.class(),
             Self::Store(_) => "etcd",
@@ -143,6 +154,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
                 .max(plan::after(met, self.shared.settings.settle))
                 .min(latest),
             frozen: orders.frozen.as_deref().map(str::to_owned),
+            ended_is_said: false,
             rejected: self
                 .rejected
                 .iter()
@@ -211,7 +223,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         let now = self.shared.clock.now();
         let done: Vec<MemberId> = outcome.done.iter().cloned().collect();
         if !done.is_empty() {
-            tracing::info!("{}: registered {}", self.id, list(&done));
+            tracing::info!("{}: registered {}", self.id, words::list(&done));
             self.record.changed(now, Action::Register, &done, None);
         }
         for member in outcome.done {
@@ -257,7 +269,11 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             }
         }
         for (reason, members) in by_reason {
-            tracing::info!("{}: deregistered {}: {reason}", self.id, list(&members));
+            tracing::info!(
+                "{}: deregistered {}: {reason}",
+                self.id,
+                words::list(&members)
+            );
             self.record
                 .changed(now, Action::Deregister, &members, Some(reason));
         }
@@ -382,15 +398,4 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
 
 pub(super) fn until(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
-}
-
-/// The first few, and how many more.
-fn list(members: &[MemberId]) -> String {
-    const SHOWN: usize = 10;
-    let names: Vec<&str> = members.iter().take(SHOWN).map(MemberId::as_str).collect();
-    let more = members.len().saturating_sub(SHOWN);
-    match more {
-        0 => names.join(" "),
-        _ => format!("{} and {more} more", names.join(" ")),
-    }
 }

@@ -8,13 +8,13 @@ use std::sync::LazyLock;
 static HASH: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seal {
+pub(crate) struct Seal {
     length: usize,
     hash: u64,
 }
 
 impl Seal {
-    pub(super) fn of(value: &[u8]) -> Self {
+    pub(crate) fn of(value: &[u8]) -> Self {
         Self {
             length: value.len(),
             hash: HASH.hash_one(value),

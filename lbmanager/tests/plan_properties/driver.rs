@@ -145,6 +145,7 @@ impl Driver {
             hold: HOLD,
             settled_at: after(self.quiet.max(met), SETTLE).min(latest),
             frozen: orders.frozen.clone(),
+            ended_is_said: false,
             rejected: self
                 .refused
                 .iter()

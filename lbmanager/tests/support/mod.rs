@@ -3,4 +3,8 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod fake;
+#[cfg(feature = "ipvs")]
+pub mod host;
+#[cfg(feature = "ipvs")]
+pub mod kernel;
 pub mod world;

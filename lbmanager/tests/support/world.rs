@@ -162,6 +162,7 @@ impl World {
             clock: self.clock.clone(),
             settings,
             launchers,
+            whole: None,
             board,
             history: History::open(file).unwrap(),
             metrics: Metrics::new(&mut metrics::registry("lbmanager")),

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,13 @@ impl MemberId {
 impl fmt::Display for MemberId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A real server of IPVS.
+impl From<SocketAddr> for MemberId {
+    fn from(address: SocketAddr) -> Self {
+        Self(address.to_string().into())
     }
 }
 

@@ -118,6 +118,7 @@ impl Known {
                 hold,
                 settled_at: now,
                 frozen: None,
+                ended_is_said: false,
                 rejected: BTreeMap::new(),
             },
         }

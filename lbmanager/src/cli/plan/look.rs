@@ -13,7 +13,6 @@ use super::{Entering, Leaving, Planned, Staying};
 use crate::backend::{Backend, BackendError};
 use crate::cli::backends::{self, Take};
 use crate::plan::Plan;
-use crate::plan::removal::{Manner, manner};
 use crate::reconcile::{Patience, Question};
 use crate::record::{Reason, Record, State};
 
@@ -146,6 +145,6 @@ fn withheld_before(member: &MemberId, reason: Reason, before: &Record) -> Option
             withheld.why
         ));
     }
-    let settles = manner(reason) == Manner::Settled;
+    let settles = reason == Reason::Stranger;
     settles.then(|| "once the tree has been quiet for a while (--settle)".to_owned())
 }

@@ -126,7 +126,7 @@ struct Staying {
 
 pub(super) async fn run(args: PlanArgs) -> Result<ExitCode, Failure> {
     let named = read::named(&args.tree, &args.balancers)?;
-    let wanted = super::backends::wanted(&args.backends)?;
+    let wanted = super::backends::looked_at(&args.backends)?;
     if let Some(left_out) = named.iter().find(|id| !wanted.contains(&id.kind())) {
         return Err(Failure::usage(format!(
             "{left_out} cannot be looked at: --backends, or what this lbmanager was built for, \

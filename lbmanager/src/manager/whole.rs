@@ -1,0 +1,128 @@
+//! A kind of load balancer that one reconciler keeps as a whole: virtual
+//! services, which are one table of the local kernel.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use presence::mirror::Snapshot;
+use presence::model::{BalancerId, Kind, Region};
+use presence::process::shutdown::Shutdown;
+use tokio::sync::watch;
+
+use super::Releases;
+use crate::record::Record;
+use crate::tree::{BalancerTree, Config, Tree};
+
+/// The state that such a reconciler works from. All of it is state: losing
+/// all but the last is no loss.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    /// What the tree says of each load balancer, of whatever kind.
+    pub balancers: Arc<BTreeMap<BalancerId, Arc<BalancerTree>>>,
+    /// Options for everything.
+    pub general: Option<Arc<Config>>,
+    /// Operators' releases.
+    pub releases: Arc<Snapshot<Releases>>,
+    /// Why nothing may be removed: the history was replaced.
+    pub frozen: Option<Arc<str>>,
+    /// How often the history was replaced.
+    pub replacements: u32,
+    /// Counts up when it is time to look for drift.
+    pub resync: u64,
+    /// Of whom it is remembered that the status is about to be deleted.
+    pub may_forget: BTreeSet<BalancerId>,
+}
+
+/// Makes such a reconciler.
+pub trait Launch: Send + Sync {
+    /// Of what kind it is.
+    fn kind(&self) -> Kind;
+
+    /// Which regions it is for.
+    fn regions(&self) -> Vec<Region>;
+
+    /// A reconciler that goes on from these records, ready to run.
+    fn launch(
+        self: Box<Self>,
+        records: BTreeMap<BalancerId, Record>,
+        orders: watch::Receiver<Option<Orders>>,
+        shutdown: Shutdown,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// Such a reconciler, as the fleet has it.
+pub(super) struct Whole {
+    kind: Kind,
+    regions: Vec<Region>,
+    orders: watch::Sender<Option<Orders>>,
+    /// Who is managed.
+    ids: BTreeSet<BalancerId>,
+    may_forget: BTreeSet<BalancerId>,
+}
+
+impl Whole {
+    /// Starts it: what is to be run, and what tells it.
+    pub fn start(
+        launcher: Box<dyn Launch>,
+        records: BTreeMap<BalancerId, Record>,
+        shutdown: Shutdown,
+    ) -> (Self, Pin<Box<dyn Future<Output = ()> + Send>>) {
+        let (orders, receiver) = watch::channel(None);
+        let whole = Self {
+            kind: launcher.kind(),
+            regions: launcher.regions(),
+            orders,
+            ids: records.keys().cloned().collect(),
+            may_forget: BTreeSet::new(),
+        };
+        (whole, launcher.launch(records, receiver, shutdown))
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub fn ids(&self) -> &BTreeSet<BalancerId> {
+        &self.ids
+    }
+
+    pub fn cares_for(&self, id: &BalancerId) -> bool {
+        id.kind() == self.kind && self.regions.contains(id.region())
+    }
+
+    pub fn steer(&mut self, tree: &Tree, orders: Orders) {
+        let listed = tree.balancers.iter().filter(|(id, tree)| {
+            let speaks = !tree.members.is_empty() || tree.config.is_some();
+            id.kind() == self.kind && self.regions.contains(id.region()) && speaks
+        });
+        for (id, _) in listed {
+            self.may_forget.remove(id);
+            if !self.ids.contains(id) {
+                self.ids.insert(id.clone());
+            }
+        }
+        let may_forget = self.may_forget.clone();
+        self.orders.send_replace(Some(Orders {
+            may_forget,
+            ..orders
+        }));
+    }
+
+    pub fn may_forget(&mut self, id: &BalancerId) {
+        if !self.may_forget.insert(id.clone()) {
+            return;
+        }
+        self.orders.send_modify(|orders| {
+            if let Some(orders) = orders {
+                orders.may_forget.insert(id.clone());
+            }
+        });
+    }
+
+    pub fn dismiss(&mut self, id: &BalancerId) {
+        self.ids.remove(id);
+        self.may_forget.remove(id);
+    }
+}

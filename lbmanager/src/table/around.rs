@@ -1,0 +1,131 @@
+//! What is set on this host's own network around the table: addresses, rules,
+//! settings. None of it stands in the table's way.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipvs::ServiceKey;
+use presence::store::Store;
+
+use super::Table;
+use super::image::Image;
+use super::kernel::Kernel;
+use crate::host::masquerade::Look;
+use crate::host::service::Service;
+use crate::host::{Host, HostSettings, Report};
+
+/// What is around the table, and what was said of it.
+#[derive(Debug)]
+pub struct Around {
+    host: Host,
+    /// The table changed since it was last seen to.
+    pub is_due: bool,
+    binds: bool,
+    said: BTreeSet<String>,
+}
+
+impl Around {
+    /// Nothing is touched before a table was kept.
+    pub fn new(settings: HostSettings, is_due: bool) -> Self {
+        Self {
+            binds: settings.bind_vips.is_some(),
+            host: Host::new(settings),
+            is_due,
+            said: BTreeSet::new(),
+        }
+    }
+
+    /// Says what is news.
+    fn tell(&mut self, report: &Report, more: impl IntoIterator<Item = String>) {
+        for change in &report.changes {
+            tracing::info!("{change}");
+        }
+        let mut problems = report.problems.clone();
+        problems.extend(report.notes.iter().cloned());
+        problems.extend(more);
+        for problem in problems.difference(&self.said) {
+            tracing::warn!("{problem}");
+        }
+        self.said = problems;
+    }
+}
+
+impl<S: Store, K: Kernel> Table<S, K> {
+    /// Sees to it, if the table changed or it is time to look for drift.
+    pub(super) async fn settle_around(&mut self, is_resync: bool) {
+        let Some(around) = &mut self.around else {
+            return;
+        };
+        if !std::mem::take(&mut around.is_due) && !is_resync {
+            return;
+        }
+        let ledger = &mut self.parts.ledger;
+        let services = services(self.image.as_ref(), |key| ledger.has(key));
+        let own = self.lines.iter().filter(|line| self.lines.is_own(line));
+        let addresses = own.filter_map(|line| address(&line.key)).collect();
+        let shared = self.lines.iter().filter(|line| !self.lines.is_own(line));
+        let binds = around.binds;
+        let shared: Vec<String> = shared
+            .filter(|line| binds && address(&line.key).is_some())
+            .map(|line| {
+                format!(
+                    "{}: --bind-vips does not add its address: other hosts may serve the region {}",
+                    line.id(),
+                    line.id().region()
+                )
+            })
+            .collect();
+        let plan = match around.host.plan(&addresses, &services, ledger.bound()) {
+            Ok(plan) => plan,
+            Err(error) => {
+                let report = Report {
+                    problems: BTreeSet::from([error.to_string()]),
+                    ..Report::default()
+                };
+                around.is_due = true;
+                return around.tell(&report, shared);
+            }
+        };
+        if let Err(error) = ledger.bind(plan.vips.before()) {
+            tracing::warn!("no address is added or removed: {error}");
+            around.is_due = true;
+            return;
+        }
+        let look = if is_resync {
+            Look::Everything
+        } else {
+            Look::Changes
+        };
+        let mut report = around.host.before_table(&plan, look).await;
+        let after = around.host.after_table(&plan);
+        report.problems.extend(after.problems);
+        report.changes.extend(after.changes);
+        report.notes.extend(after.notes);
+        if let Some(bound) = after.ledger
+            && let Err(error) = ledger.bind(bound)
+        {
+            // It says more than is so, which is looked at the next time.
+            report.problems.insert(error.to_string());
+        }
+        around.tell(&report, shared);
+    }
+}
+
+fn services(image: Option<&Image>, is_ours: impl Fn(&ServiceKey) -> bool) -> Vec<Service> {
+    let keys = image.into_iter().flat_map(Image::keys);
+    let ours = keys.filter(|key| is_ours(key));
+    let services = ours.filter_map(|key| {
+        let present = image?.get(key)?;
+        let servers = present.servers.iter();
+        let servers = servers.map(|(key, server)| (*key, server.config));
+        Some(Service::new(*key, &present.config, servers))
+    });
+    services.collect()
+}
+
+fn address(key: &ServiceKey) -> Option<IpAddr> {
+    match key {
+        ServiceKey::Address { address, .. } => Some(address.ip()),
+        ServiceKey::Fwmark { .. } => None,
+    }
+}

@@ -1,0 +1,433 @@
+//! One virtual service: what is to be done to it. Pure but for the clock that
+//! is handed in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipvs::{Command, DestinationConfig, ServiceConfig, ServiceKey};
+use jiff::Timestamp;
+use presence::model::{BalancerId, MemberId, Revision};
+
+use super::image::{Present, Server};
+use super::observe::observe;
+use super::translate;
+use crate::absorb;
+use crate::desired::Desired;
+use crate::manager::whole::Orders;
+use crate::plan::{self, Context, Plan};
+use crate::record::{MemberRecord, Reason, Record, Role, State};
+use crate::tree::{BalancerTree, Config};
+
+/// What is kept of one virtual service between passes.
+#[derive(Debug)]
+pub struct Line {
+    /// What the kernel calls it.
+    pub key: ServiceKey,
+    /// Who in the tree it is, the region named first first.
+    pub ids: Vec<BalancerId>,
+    /// What the tree says of it.
+    pub tree: Arc<BalancerTree>,
+    /// Status and ledger.
+    pub record: Record,
+    /// When to look again though nothing happens.
+    pub look_at: Option<Timestamp>,
+    /// Commands that the kernel refused, and when to try them again.
+    pub refused: BTreeMap<MemberId, Timestamp>,
+    /// The kernel refused the service itself.
+    pub service_refused: Option<Timestamp>,
+    /// Since when the tree is quiet.
+    pub quiet: Quiet,
+}
+
+/// Since when the tree is quiet.
+#[derive(Debug, Clone, Copy)]
+pub struct Quiet {
+    /// When this process first saw it.
+    pub start: Timestamp,
+    /// When its keys last changed.
+    pub since: Timestamp,
+}
+
+/// What a decision depends on beside the line itself.
+#[derive(Debug)]
+pub struct Around<'a> {
+    /// The time.
+    pub now: Timestamp,
+    /// Options for everything.
+    pub general: Option<&'a Config>,
+    /// An operator's release.
+    pub release: Option<Revision>,
+    /// Why nothing may be removed.
+    pub frozen: Option<&'a str>,
+    /// See `--hold`.
+    pub hold: Duration,
+    /// See `--settle`.
+    pub settle: Duration,
+    /// The service is of this host's own region alone.
+    pub own: bool,
+    /// The ledger says that this manager made the service.
+    pub ours: bool,
+    /// What the kernel has.
+    pub present: Option<&'a Present>,
+    /// Held members that do not answer.
+    pub silent: &'a BTreeSet<MemberId>,
+}
+
+/// One command to the kernel, and what it is good for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// When it has its turn.
+    pub phase: Phase,
+    /// What the kernel is told.
+    pub command: Command,
+    /// To whom, of the members.
+    pub member: Option<MemberId>,
+    /// Why, where one leaves.
+    pub reason: Option<Reason>,
+}
+
+/// Changes are made in this order, over all services: nobody leaves before
+/// those who come are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// A service comes.
+    AddService,
+    /// A real server comes, or comes back.
+    Add,
+    /// Something is not as it is to be.
+    Update,
+    /// A real server gets no new connections any more.
+    Quiesce,
+    /// A real server goes.
+    Remove,
+    /// A service goes.
+    RemoveService,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub struct Decision {
+    /// What the tree wants.
+    pub desired: Desired,
+    /// Who comes, who leaves and who is held.
+    pub plan: Plan,
+    /// What the kernel is told.
+    pub changes: Vec<Change>,
+    /// Nothing is left to manage.
+    pub over: Option<Over>,
+}
+
+/// Why nothing is left to manage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// It is gone from the kernel.
+    Gone,
+    /// It is to be left as it is.
+    LeftAlone,
+}
+
+const SETTLE_AT_MOST: Duration = Duration::from_mins(1);
+
+impl Line {
+    /// The first of those that it is in the tree.
+    pub fn id(&self) -> &BalancerId {
+        &self.ids[0]
+    }
+
+    /// Takes the tree in and decides. The record has all of it but what only
+    /// the outcome of the changes can say.
+    pub fn decide(&mut self, around: &Around<'_>) -> Decision {
+        let before = std::mem::take(&mut self.record);
+        let (general, release) = (around.general, around.release);
+        let id = &self.ids[0];
+        let (desired, mut record) =
+            absorb::take_in(id, before, &self.tree, general, release, around.now);
+        claim(&mut record, around);
+        let observed = observe(&mut record, around.present, around.silent);
+        let context = self.context(&record, around);
+        let plan = plan::plan(&desired, &observed, record, &context);
+        self.record = plan.record.clone();
+        let over = self.over(&desired, around);
+        let mut changes = Vec::new();
+        if over.is_none() && desired.blocked.is_none() {
+            self.change_service(&desired, around, &mut changes);
+            self.change_servers(&desired, &plan, around, &mut changes);
+        }
+        self.look_at = self.next_look(&plan, around);
+        Decision {
+            desired,
+            plan,
+            changes,
+            over,
+        }
+    }
+
+    /// The newest release that concerns it.
+    pub fn release(&self, orders: &Orders) -> Option<Revision> {
+        let releases = &orders.releases.view;
+        self.ids.iter().filter_map(|id| releases.of(id)).max()
+    }
+
+    fn context(&self, record: &Record, around: &Around<'_>) -> Context {
+        let met = record
+            .contact
+            .as_ref()
+            .map_or(around.now, |contact| contact.at);
+        let quiet = plan::after(self.quiet.since.max(met), around.settle);
+        let latest = plan::after(self.quiet.start.max(met), SETTLE_AT_MOST);
+        Context {
+            now: around.now,
+            hold: around.hold,
+            settled_at: quiet.min(latest),
+            frozen: around.frozen.map(str::to_owned),
+            ended_is_said: around.own,
+            rejected: self.refused.clone(),
+        }
+    }
+
+    fn over(&self, desired: &Desired, around: &Around<'_>) -> Option<Over> {
+        if !desired.is_empty() || self.tree.config.is_some() || around.frozen.is_some() {
+            return None;
+        }
+        if self.is_purged() {
+            return Some(Over::LeftAlone);
+        }
+        match around.present {
+            None => Some(Over::Gone),
+            Some(present) if around.ours && present.servers.is_empty() => None,
+            // What others put there stays, and with it the service.
+            Some(_) => self
+                .record
+                .has_nothing_left(desired)
+                .then_some(Over::LeftAlone),
+        }
+    }
+
+    /// It was purged, and nothing has happened to it since.
+    fn is_purged(&self) -> bool {
+        self.tree.purged.is_some() && self.tree.departures.is_empty()
+    }
+
+    fn change_service(&self, desired: &Desired, around: &Around<'_>, changes: &mut Vec<Change>) {
+        let refused = self.service_refused.is_some_and(|at| at > around.now);
+        let wanted = !desired.is_empty() || self.tree.config.is_some();
+        let config = translate::service_config(&self.key, &desired.options);
+        let command = match around.present {
+            None if wanted && !refused => (Phase::AddService, self.add_service(config)),
+            Some(present) if wanted && !refused => {
+                // An engine is nothing that the tree can say.
+                let engine = present.config.engine;
+                let config = ServiceConfig { engine, ..config };
+                if present.config == config {
+                    return;
+                }
+                let service = self.key;
+                (Phase::Update, Command::EditService { service, config })
+            }
+            Some(present) if !wanted && present.servers.is_empty() && around.frozen.is_none() => {
+                let service = self.key;
+                (Phase::RemoveService, Command::DeleteService { service })
+            }
+            _ => return,
+        };
+        changes.push(Change {
+            phase: command.0,
+            command: command.1,
+            member: None,
+            reason: None,
+        });
+    }
+
+    fn add_service(&self, config: ServiceConfig) -> Command {
+        Command::AddService {
+            service: self.key,
+            config,
+        }
+    }
+
+    fn change_servers(
+        &self,
+        desired: &Desired,
+        plan: &Plan,
+        around: &Around<'_>,
+        changes: &mut Vec<Change>,
+    ) {
+        let nobody = BTreeMap::new();
+        let servers = around.present.map_or(&nobody, |present| &present.servers);
+        for member in &plan.register {
+            let Some(wanted) = desired.members.get(member) else {
+                continue;
+            };
+            let config = translate::server_config(&wanted.options);
+            changes.extend(self.enter(member, config, servers));
+        }
+        for (key, server) in servers {
+            let member = translate::member(*key);
+            let known = self.record.members.get(&member);
+            let waits = self.refused.get(&member).is_some_and(|at| *at > around.now);
+            let Some(known) = known.filter(|_| !waits && !plan.register.contains(&member)) else {
+                continue;
+            };
+            if let Some(reason) = plan.deregister.get(&member) {
+                changes.push(self.leave(&member, server, *reason));
+            } else if let Some(since) = known.quiesced_at {
+                if self.is_drained(known, since, server, desired, around) {
+                    changes.push(self.remove(&member));
+                }
+            } else if known.wanted == Role::Serve
+                && let Some(wanted) = desired.members.get(&member)
+            {
+                let config = translate::server_config(&wanted.options);
+                if config != server.config {
+                    changes.extend(self.edit(Phase::Update, &member, config));
+                }
+            }
+        }
+    }
+
+    fn enter(
+        &self,
+        member: &MemberId,
+        config: DestinationConfig,
+        servers: &BTreeMap<ipvs::DestinationKey, Server>,
+    ) -> Option<Change> {
+        let destination = translate::server_key(member)?;
+        if servers.contains_key(&destination) {
+            return self.edit(Phase::Add, member, config);
+        }
+        Some(Change {
+            phase: Phase::Add,
+            command: Command::AddDestination {
+                service: self.key,
+                destination,
+                config,
+            },
+            member: Some(member.clone()),
+            reason: None,
+        })
+    }
+
+    fn edit(&self, phase: Phase, member: &MemberId, config: DestinationConfig) -> Option<Change> {
+        Some(Change {
+            phase,
+            command: Command::EditDestination {
+                service: self.key,
+                destination: translate::server_key(member)?,
+                config,
+            },
+            member: Some(member.clone()),
+            reason: None,
+        })
+    }
+
+    /// No new connections; where they cannot be counted, gone at once.
+    fn leave(&self, member: &MemberId, server: &Server, reason: Reason) -> Change {
+        if !translate::can_drain(&self.key) && reason != Reason::NotReady {
+            return Change {
+                reason: Some(reason),
+                ..self.remove(member)
+            };
+        }
+        let config = DestinationConfig {
+            weight: 0,
+            ..server.config
+        };
+        Change {
+            reason: Some(reason),
+            ..self
+                .edit(Phase::Quiesce, member, config)
+                .unwrap_or_else(|| self.remove(member))
+        }
+    }
+
+    fn remove(&self, member: &MemberId) -> Change {
+        let destination = translate::server_key(member);
+        let destination = destination.expect("it came from the kernel's table");
+        Change {
+            phase: Phase::Remove,
+            command: Command::DeleteDestination {
+                service: self.key,
+                destination,
+            },
+            member: Some(member.clone()),
+            reason: None,
+        }
+    }
+
+    /// Whether one that gets no new connections may go.
+    fn is_drained(
+        &self,
+        known: &MemberRecord,
+        since: Timestamp,
+        server: &Server,
+        desired: &Desired,
+        around: &Around<'_>,
+    ) -> bool {
+        // One that is not ready waits for its readiness with what it has.
+        let waits = known
+            .removal
+            .is_some_and(|removal| removal.reason == Reason::NotReady);
+        let over = plan::after(since, desired.options.drain) <= around.now;
+        let looked = plan::after(since, LOOK) <= around.now;
+        let empty = looked && server.active == 0;
+        around.frozen.is_none() && !waits && (over || empty || !translate::can_drain(&self.key))
+    }
+
+    fn next_look(&self, plan: &Plan, around: &Around<'_>) -> Option<Timestamp> {
+        let draining = self.record.members.values().any(|known| {
+            let waits = known
+                .removal
+                .is_some_and(|removal| removal.reason == Reason::NotReady);
+            known.quiesced_at.is_some() && !waits
+        });
+        let drains = draining.then(|| plan::after(around.now, LOOK));
+        let refused = self.refused.values().copied().chain(self.service_refused);
+        let refused = refused.filter(|at| *at > around.now).min();
+        [drains, plan.look_again, refused]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// What came of a change.
+    pub fn done(&mut self, change: &Change, now: Timestamp) {
+        let Some(member) = &change.member else {
+            self.service_refused = None;
+            return;
+        };
+        self.refused.remove(member);
+        let known = self.record.members.entry(member.clone()).or_default();
+        match change.phase {
+            Phase::Add => {
+                known.placed = true;
+                known.registered_at = Some(now);
+                known.quiesced_at = None;
+                known.state = State::Registering;
+            }
+            Phase::Quiesce => known.quiesced_at = Some(now),
+            _ => {}
+        }
+    }
+}
+
+/// How often connections of those that leave are counted.
+pub const LOOK: Duration = Duration::from_millis(250);
+
+/// What is in a service that this manager made was put there by it, also
+/// where the crash of the one before kept that from being written down.
+fn claim(record: &mut Record, around: &Around<'_>) {
+    let Some(present) = around
+        .present
+        .filter(|_| around.ours && record.contact.is_none())
+    else {
+        return;
+    };
+    for server in present.servers.keys() {
+        let known = record
+            .members
+            .entry(translate::member(*server))
+            .or_default();
+        known.placed = true;
+    }
+}

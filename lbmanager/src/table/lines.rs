@@ -1,0 +1,279 @@
+//! All virtual services of this host, and which of them have to be looked at.
+//! Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ipvs::ServiceKey;
+use jiff::Timestamp;
+use presence::model::{BalancerId, Kind, Region, Revision};
+
+use super::Settings;
+use super::ledger::{Ledger, key_of};
+use super::line::{Line, Over, Quiet};
+use super::outbox::Outbox;
+use super::unite::unite;
+use crate::manager::whole::Orders;
+use crate::record::Record;
+use crate::tree::{BalancerTree, Config};
+
+/// All virtual services of this host.
+#[derive(Debug)]
+pub struct Lines {
+    regions: Vec<Region>,
+    all: BTreeMap<ServiceKey, Line>,
+    /// What the tree says, as it was last taken in.
+    said: BTreeMap<BalancerId, (ServiceKey, Arc<BalancerTree>)>,
+    /// Records of a manager before, until the tree was taken in.
+    records: BTreeMap<ServiceKey, (BalancerId, Record)>,
+    /// Who has to be looked at.
+    pub due: BTreeSet<ServiceKey>,
+    /// Who is not managed any more, once its status may be deleted.
+    pub ending: BTreeMap<ServiceKey, Over>,
+    /// Regions whose word on a virtual service does not count, and why.
+    pub refused: BTreeMap<BalancerId, String>,
+    general: Option<Arc<Config>>,
+    frozen: Option<Arc<str>>,
+    replacements: u32,
+    start: Timestamp,
+}
+
+impl Lines {
+    /// Those that these records know.
+    pub fn new(
+        records: BTreeMap<BalancerId, Record>,
+        settings: &Settings,
+        now: Timestamp,
+        outbox: &Outbox,
+    ) -> Self {
+        let mut by_key: BTreeMap<ServiceKey, (BalancerId, Record)> = BTreeMap::new();
+        for (id, record) in records {
+            outbox.known(id.clone(), &record.to_json());
+            let Some(key) = key_of(&id) else { continue };
+            // Of one that is in several regions each has the same record.
+            let newer = by_key
+                .get(&key)
+                .is_none_or(|(_, other)| weight(other) < weight(&record));
+            if newer {
+                by_key.insert(key, (id, record));
+            }
+        }
+        Self {
+            regions: settings.regions.clone(),
+            all: BTreeMap::new(),
+            said: BTreeMap::new(),
+            records: by_key,
+            due: BTreeSet::new(),
+            ending: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            general: None,
+            frozen: None,
+            replacements: 0,
+            start: now,
+        }
+    }
+
+    /// Takes in what is news. Whose releases are news is seen by the line.
+    pub fn take_in(&mut self, orders: &Orders, ledger: &Ledger, now: Timestamp) {
+        let mut changed = self.news(orders);
+        if !self.records.is_empty() {
+            // The first time: who is known from before, listed or not.
+            changed.extend(self.records.keys().copied());
+        }
+        changed.extend(self.unlisted(ledger));
+        for key in changed {
+            self.unite(key, ledger, now);
+        }
+        self.take_in_general(orders);
+    }
+
+    /// Virtual services whose keys changed.
+    fn news(&mut self, orders: &Orders) -> BTreeSet<ServiceKey> {
+        let mut changed = BTreeSet::new();
+        // They are the last in the order of kinds.
+        let of_ipvs = orders
+            .balancers
+            .iter()
+            .rev()
+            .take_while(|(id, _)| id.kind() == Kind::Ipvs)
+            .filter(|(id, _)| self.regions.contains(id.region()));
+        for (id, tree) in of_ipvs {
+            match self.said.get_mut(id) {
+                Some((_, known)) if Arc::ptr_eq(known, tree) => {}
+                Some((key, known)) => {
+                    *known = Arc::clone(tree);
+                    changed.insert(*key);
+                }
+                None => {
+                    let Some(key) = key_of(id) else { continue };
+                    self.said.insert(id.clone(), (key, Arc::clone(tree)));
+                    changed.insert(key);
+                }
+            }
+        }
+        changed
+    }
+
+    /// What the ledger says that we made, and nobody else speaks of.
+    fn unlisted(&self, ledger: &Ledger) -> Vec<ServiceKey> {
+        let ours = ledger.iter().map(|(key, _)| *key);
+        ours.filter(|key| !self.all.contains_key(key)).collect()
+    }
+
+    fn unite(&mut self, key: ServiceKey, ledger: &Ledger, now: Timestamp) {
+        let known = self.records.remove(&key);
+        let mut said: Vec<(BalancerId, Arc<BalancerTree>)> = self
+            .names(&key)
+            .filter_map(|id| {
+                let tree = Arc::clone(&self.said.get(&id)?.1);
+                Some((id, tree))
+            })
+            .collect();
+        let speaks = said.iter().any(|(_, tree)| !tree.says_nothing());
+        if !speaks && known.is_none() && !self.all.contains_key(&key) && !ledger.has(&key) {
+            return;
+        }
+        let from_before = known.as_ref().map(|(id, _)| id);
+        let from_ledger = ledger.iter().find(|(of, _)| **of == key).map(|(_, id)| id);
+        if said.is_empty() {
+            let id = from_before.or(from_ledger).cloned();
+            said.extend(id.map(|id| (id, Arc::default())));
+        }
+        let record = known.map(|(_, record)| record).unwrap_or_default();
+        let Some((first, _)) = said.first() else {
+            return;
+        };
+        let line = self.all.entry(key).or_insert_with(|| Line {
+            key,
+            ids: vec![first.clone()],
+            tree: Arc::default(),
+            record,
+            look_at: None,
+            refused: BTreeMap::new(),
+            service_refused: None,
+            quiet: Quiet {
+                start: self.start,
+                since: now,
+            },
+        });
+        let united = unite(&said, &line.record);
+        for (id, _) in &said {
+            self.refused.remove(id);
+        }
+        self.refused.extend(united.refused);
+        if united.tree.revision != line.tree.revision {
+            line.quiet.since = now;
+        }
+        line.tree = united.tree;
+        line.ids = united.ids;
+        line.service_refused = None;
+        self.due.insert(key);
+    }
+
+    /// What it is called in the tree, the region named first first.
+    fn names(&self, key: &ServiceKey) -> impl Iterator<Item = BalancerId> {
+        let name = key.to_string();
+        let regions = self.regions.iter();
+        regions.filter_map(move |region| BalancerId::new(Kind::Ipvs, region.as_str(), &name).ok())
+    }
+
+    fn take_in_general(&mut self, orders: &Orders) {
+        let same_general = match (&self.general, &orders.general) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same_general || self.frozen != orders.frozen {
+            self.due.extend(self.all.keys());
+        }
+        if self.replacements != orders.replacements {
+            for line in self.all.values_mut() {
+                // Revisions of another history compare with nothing here.
+                line.record.revision = line.tree.revision;
+                line.record.released = None;
+            }
+            self.due.extend(self.all.keys());
+        }
+        for line in self.all.values() {
+            if line.release(orders) > line.record.released {
+                self.due.insert(line.key);
+            }
+        }
+        self.general.clone_from(&orders.general);
+        self.frozen.clone_from(&orders.frozen);
+        self.replacements = orders.replacements;
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Everybody has to be looked at.
+    pub fn all_due(&mut self) {
+        self.due.extend(self.all.keys());
+    }
+
+    /// Those whose time has come.
+    pub fn mind_the_time(&mut self, now: Timestamp) {
+        let due = self
+            .all
+            .values()
+            .filter(|line| line.look_at.is_some_and(|at| at <= now));
+        self.due.extend(due.map(|line| line.key));
+    }
+
+    /// When the next one's time comes.
+    pub fn next_look(&self) -> Option<Timestamp> {
+        self.all.values().filter_map(|line| line.look_at).min()
+    }
+
+    /// One of them.
+    pub fn get_mut(&mut self, key: &ServiceKey) -> Option<&mut Line> {
+        self.all.get_mut(key)
+    }
+
+    /// One of them.
+    pub fn get(&self, key: &ServiceKey) -> Option<&Line> {
+        self.all.get(key)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Line> {
+        self.all.values()
+    }
+
+    /// All of them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Line> {
+        self.all.values_mut()
+    }
+
+    /// It is not managed any more.
+    pub fn forget(&mut self, key: &ServiceKey) {
+        self.due.remove(key);
+        self.ending.remove(key);
+        if let Some(line) = self.all.remove(key) {
+            for id in &line.ids {
+                self.said.remove(id);
+            }
+        }
+    }
+
+    /// Whether all that is known of it is from this host's own region.
+    pub fn is_own(&self, line: &Line) -> bool {
+        let own = self.regions.first();
+        line.ids.iter().all(|id| Some(id.region()) == own)
+    }
+}
+
+/// Of a region whose word does not count the record knows no member.
+fn weight(record: &Record) -> (bool, Revision) {
+    (!record.members.is_empty(), record.revision)
+}
+
+impl BalancerTree {
+    /// Whether it has neither members nor a config.
+    fn says_nothing(&self) -> bool {
+        self.members.is_empty() && self.config.is_none()
+    }
+}

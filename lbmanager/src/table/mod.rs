@@ -1,0 +1,237 @@
+//! The kernel's table of virtual services, kept as the tree says: one
+//! reconciler for all of it.
+//!
+//! | module | kind | what it is |
+//! | --- | --- | --- |
+//! | [`translate`] | pure | from the vocabulary of the tree to that of the kernel |
+//! | [`unite`] | pure | one virtual service in several regions of one host |
+//! | [`image`] | pure | the kernel's table as it was last known |
+//! | [`observe`] | pure | what it says of one virtual service |
+//! | [`line`] | pure | one virtual service: what is to be done to it |
+//! | [`lines`] | pure | all of them, and which have to be looked at |
+//! | [`ledger`] | a file | which virtual services this manager made |
+//! | [`around`] | thin | what is set on the host's own network around it |
+//! | [`kernel`] | driver | the kernel's table, on a thread of its own |
+//! | [`outbox`] | driver | statuses on their way to etcd |
+//! | [`probe`] | driver | whether members that are held still answer |
+//!
+//! Tasks: [`Table::run`] runs the passes, the outbox and the probes as one
+//! future; if one of them ends, all do. It is told the newest state on a
+//! `watch` channel ([`Orders`]), and never why it should look.
+
+pub mod around;
+pub mod image;
+pub mod kernel;
+pub mod ledger;
+pub mod line;
+pub mod lines;
+pub mod observe;
+pub mod outbox;
+mod pass;
+pub mod probe;
+pub mod translate;
+pub mod unite;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use presence::model::{BalancerId, HostId, Kind, Region};
+use presence::process::backoff::Backoff;
+use presence::process::clock::Clock;
+use presence::process::complaint::Complaint;
+use presence::process::shutdown::Shutdown;
+use presence::store::Store;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::host::HostSettings;
+use crate::manager::whole::{Launch, Orders};
+use crate::reconcile::{Board, Failing};
+use crate::record::Record;
+use around::Around;
+use image::Image;
+use kernel::{Kernel, Threaded};
+use ledger::Ledger;
+use lines::Lines;
+use outbox::Outbox;
+
+/// How the table is kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whose kernel this is.
+    pub host: HostId,
+    /// The regions whose virtual services it has, the host's own first.
+    pub regions: Vec<Region>,
+    /// How long the tree must have been quiet before strangers leave.
+    pub settle: Duration,
+    /// How long a member whose lease ended is held at most.
+    pub hold: Duration,
+    /// Change nothing, say what would be changed.
+    pub dry_run: bool,
+}
+
+/// What a table is made of.
+pub struct Parts<S, K> {
+    /// Where the statuses are written.
+    pub store: S,
+    /// The kernel.
+    pub kernel: Threaded<K>,
+    /// Which services are ours.
+    pub ledger: Ledger,
+    /// What is set around the table; `None`: nothing.
+    pub around: Option<HostSettings>,
+    /// How it is found out whether a held member answers.
+    pub probe: probe::Ask,
+    /// The time.
+    pub clock: Clock,
+    /// How it is kept.
+    pub settings: Settings,
+    /// Where reports go.
+    pub board: Board,
+}
+
+/// Keeps the kernel's table.
+pub struct Table<S, K> {
+    parts: Parts<S, K>,
+    /// `None`: to be read.
+    image: Option<Image>,
+    lines: Lines,
+    around: Option<Around>,
+    outbox: Outbox,
+    held: watch::Sender<BTreeSet<SocketAddr>>,
+    silent: watch::Receiver<BTreeSet<SocketAddr>>,
+    resync: u64,
+    /// How many resyncs have only read the text.
+    sweeps: u32,
+    complaint: Complaint,
+    /// What a dry run has said that it would do.
+    said: BTreeSet<String>,
+}
+
+impl<S: Store, K: Kernel> Launch for Parts<S, K> {
+    fn kind(&self) -> Kind {
+        Kind::Ipvs
+    }
+
+    fn regions(&self) -> Vec<Region> {
+        self.settings.regions.clone()
+    }
+
+    fn launch(
+        self: Box<Self>,
+        records: BTreeMap<BalancerId, Record>,
+        orders: watch::Receiver<Option<Orders>>,
+        shutdown: Shutdown,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(run(*self, records, orders, shutdown))
+    }
+}
+
+/// Keeps the table until shutdown.
+async fn run<S: Store, K: Kernel>(
+    parts: Parts<S, K>,
+    records: BTreeMap<BalancerId, Record>,
+    orders: watch::Receiver<Option<Orders>>,
+    shutdown: Shutdown,
+) {
+    let (held, asked) = watch::channel(BTreeSet::new());
+    let (silence, silent) = watch::channel(BTreeSet::new());
+    let outbox = Outbox::default();
+    let ask = std::sync::Arc::clone(&parts.probe);
+    let (store, host, board) = (
+        parts.store.clone(),
+        parts.settings.host.clone(),
+        parts.board.clone(),
+    );
+    let table = Table {
+        image: None,
+        lines: Lines::new(records, &parts.settings, parts.clock.now(), &outbox),
+        around: parts.around.clone().map(|settings| {
+            // What a manager before set may have to go.
+            Around::new(settings, !parts.ledger.is_empty())
+        }),
+        outbox: outbox.clone(),
+        held,
+        silent,
+        resync: 0,
+        sweeps: 0,
+        complaint: Complaint::every(Duration::from_mins(10)),
+        said: BTreeSet::new(),
+        parts,
+    };
+    tokio::select! {
+        () = table.run(orders, shutdown) => {}
+        () = outbox.run(&store, &host, &board) => {}
+        () = probe::run(ask, asked, silence) => {}
+    }
+}
+
+/// How long statuses may take to be written at the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+impl<S: Store, K: Kernel> Table<S, K> {
+    async fn run(mut self, mut orders: watch::Receiver<Option<Orders>>, shutdown: Shutdown) {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
+        loop {
+            let current = orders.borrow_and_update().clone();
+            let wake = match current {
+                None => None,
+                Some(orders) => match self.pass(&orders).await {
+                    Ok(next) => {
+                        backoff.succeeded();
+                        next.map(|wait| Instant::now() + wait)
+                    }
+                    Err(failing) => {
+                        self.fail(&failing, &orders);
+                        Some(Instant::now() + backoff.failed())
+                    }
+                },
+            };
+            let wake = async {
+                match wake {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                // All cancel-safe: what was missed is still there when asked again.
+                () = shutdown.triggered() => break,
+                changed = orders.changed() => if changed.is_err() { break },
+                _ = self.silent.changed() => {}
+                () = wake => {}
+            }
+        }
+        let end = Instant::now() + LAST_WORDS;
+        while !self.outbox.is_empty() && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The kernel cannot be read, or the ledger not written: nothing is done.
+    fn fail(&mut self, failing: &Failing, orders: &Orders) {
+        self.image = None;
+        let now = self.parts.clock.now();
+        if self.complaint.is_due(&failing.words) {
+            let what = "virtual services are not brought in line with the tree";
+            if failing.is_temporary {
+                tracing::warn!("{what} for now: {}", failing.words);
+            } else {
+                tracing::error!("{what}: {}", failing.words);
+            }
+        }
+        for line in self.lines.iter_mut() {
+            line.record.failed_with(now, failing.words.clone());
+            for id in &line.ids {
+                let released = orders.releases.view.of(id);
+                self.parts.board.failed(id, failing.clone(), released);
+                if !self.parts.settings.dry_run {
+                    self.outbox.write(id, line.record.to_json());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Statuses on their way to etcd: the newest of each, many in a transaction.
+//!
+//! The table never waits for etcd: what the kernel is told does not depend on
+//! what is written here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use presence::keys;
+use presence::model::{BalancerId, HostId};
+use presence::process::backoff::Backoff;
+use presence::process::complaint::Complaint;
+use presence::store::{Store, Transaction};
+use tokio::sync::Notify;
+
+use crate::reconcile::Board;
+use crate::reconcile::seal::Seal;
+
+/// etcd takes 128 operations in a transaction (`--max-txn-ops`) and 1.5 MiB
+/// in a request, unless told otherwise.
+const OPERATIONS: usize = 100;
+const BYTES: usize = 1 << 20;
+
+/// Statuses to be written. Clones are the same outbox.
+#[derive(Debug, Clone, Default)]
+pub struct Outbox(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What etcd has, as far as is known.
+    written: BTreeMap<BalancerId, Seal>,
+    /// What is being written at this moment.
+    under_way: BTreeSet<BalancerId>,
+    /// What it is to have. `None`: nothing.
+    pending: BTreeMap<BalancerId, Option<Vec<u8>>>,
+}
+
+impl Outbox {
+    /// The status that etcd has.
+    pub fn known(&self, id: BalancerId, status: &[u8]) {
+        self.state().written.insert(id, Seal::of(status));
+    }
+
+    /// What etcd has is of another history.
+    pub fn forget_all(&self) {
+        self.state().written.clear();
+    }
+
+    /// Whether etcd has, or is about to have, a status of it.
+    pub fn has(&self, id: &BalancerId) -> bool {
+        let state = self.state();
+        match state.pending.get(id) {
+            Some(pending) => pending.is_some(),
+            None => state.under_way.contains(id) || state.written.contains_key(id),
+        }
+    }
+
+    /// Writes it, unless that is what etcd has.
+    pub fn write(&self, id: &BalancerId, status: Vec<u8>) {
+        let mut state = self.state();
+        if !state.pending.contains_key(id) && state.written.get(id) == Some(&Seal::of(&status)) {
+            return;
+        }
+        state.pending.insert(id.clone(), Some(status));
+        drop(state);
+        self.0.news.notify_one();
+    }
+
+    /// Deletes it, if there is any.
+    pub fn delete(&self, id: &BalancerId) {
+        let mut state = self.state();
+        state.pending.insert(id.clone(), None);
+        drop(state);
+        self.0.news.notify_one();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whole between any two statements.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether everything was written.
+    pub fn is_empty(&self) -> bool {
+        let state = self.state();
+        state.pending.is_empty() && state.under_way.is_empty()
+    }
+
+    /// Writes what comes, for ever.
+    pub async fn run<S: Store>(&self, store: &S, host: &HostId, board: &Board) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let mut complaint = Complaint::every(Duration::from_mins(1));
+        loop {
+            let batch = self.batch();
+            if batch.is_empty() {
+                self.0.news.notified().await;
+                continue;
+            }
+            let transaction = transaction(host, &batch);
+            match store.commit(transaction).await {
+                Ok(commit) => {
+                    backoff.succeeded();
+                    complaint.is_over();
+                    for (id, status) in &batch {
+                        if status.is_some() {
+                            board.wrote(id, commit.header.revision);
+                        }
+                    }
+                    self.sent(batch);
+                }
+                Err(error) => {
+                    let words = error.to_string();
+                    if complaint.is_due(&words) {
+                        tracing::warn!("statuses cannot be written yet: {words}");
+                    }
+                    self.put_back(batch);
+                    tokio::time::sleep(backoff.failed()).await;
+                }
+            }
+        }
+    }
+
+    fn batch(&self) -> BTreeMap<BalancerId, Option<Vec<u8>>> {
+        let mut state = self.state();
+        let mut batch = BTreeMap::new();
+        let mut bytes = 0;
+        while batch.len() < OPERATIONS && (bytes < BYTES / 2 || batch.is_empty()) {
+            let Some((id, status)) = state.pending.pop_first() else {
+                break;
+            };
+            bytes += status.as_ref().map_or(0, Vec::len);
+            // Until it is known to be written nothing is.
+            state.written.remove(&id);
+            state.under_way.insert(id.clone());
+            batch.insert(id, status);
+        }
+        batch
+    }
+
+    fn sent(&self, batch: BTreeMap<BalancerId, Option<Vec<u8>>>) {
+        let mut state = self.state();
+        state.under_way.clear();
+        for (id, status) in batch {
+            if let Some(status) = status {
+                state.written.insert(id, Seal::of(&status));
+            }
+        }
+    }
+
+    fn put_back(&self, batch: BTreeMap<BalancerId, Option<Vec<u8>>>) {
+        let mut state = self.state();
+        state.under_way.clear();
+        for (id, status) in batch {
+            state.pending.entry(id).or_insert(status);
+        }
+    }
+}
+
+fn transaction(host: &HostId, batch: &BTreeMap<BalancerId, Option<Vec<u8>>>) -> Transaction {
+    batch
+        .iter()
+        .fold(Transaction::default(), |transaction, (id, status)| {
+            let key = keys::status::balancer(host, id);
+            match status {
+                Some(status) => transaction.and_put(key, status.clone(), None),
+                None => transaction.and_delete(key),
+            }
+        })
+}

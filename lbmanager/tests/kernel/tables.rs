@@ -1,0 +1,164 @@
+//! What the kernel's table becomes.
+
+use std::time::Duration;
+
+use testbed::wait;
+
+use crate::world::{SOON, VIP, World, key, run, saved, servers, set, until_servers};
+
+const A: &str = "10.8.1.1:8080";
+const B: &str = "10.8.1.2:8080";
+const FOREIGN: [&str; 2] = [
+    "-A -t 192.0.2.1:443 -s rr",
+    "-a -t 192.0.2.1:443 -r 192.0.2.9:443 -g -w 7",
+];
+
+pub async fn follows_the_tree() {
+    for line in FOREIGN {
+        run("ipvsadm", line).await;
+    }
+    let world = World::start().await;
+    world.put(A, "").await;
+    world.put(B, r#"{"weight": 5, "upper_threshold": 9}"#).await;
+    until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 5"]).await;
+    let config = format!("/lbManager/ipvs/edge/{VIP}/config");
+    world
+        .etcd
+        .put(&config, r#"{"scheduler": "mh"}"#)
+        .await
+        .unwrap();
+    let expected = format!("-A -t {VIP} -s mh -b mh-fallback");
+    wait::until("the scheduler", SOON, || async {
+        let table = saved().await;
+        if table.contains(&expected) {
+            Ok(())
+        } else {
+            Err(table)
+        }
+    })
+    .await
+    .unwrap();
+    world.etcd.del(&config).await.unwrap();
+    world.del(A).await;
+    until_servers(VIP, &["10.8.1.2:8080 5"]).await;
+    world.del(B).await;
+    wait::until("nothing but what others made", SOON, || async {
+        let table = saved().await;
+        if table == set(&FOREIGN) {
+            Ok(())
+        } else {
+            Err(table)
+        }
+    })
+    .await
+    .unwrap();
+}
+
+pub async fn of_all_kinds_are_made() {
+    let world = World::start().await;
+    for (service, member, value) in [
+        ("udp:10.8.0.1:53", "10.8.1.1:53", ""),
+        ("sctp:10.8.0.1:99", "10.8.1.1:99", ""),
+        ("[fd08::1]:80", "[fd08:1::1]:8080", ""),
+        ("fwmark:7", "10.8.1.1:80", ""),
+        ("fwmark6:7", "[fd08:1::1]:80", ""),
+        ("10.8.0.2:80", "10.8.1.1:80", r#"{"forward": "direct"}"#),
+        ("10.8.0.3:80", "10.8.1.1:80", r#"{"forward": "tunnel"}"#),
+    ] {
+        let key = key(service, "multiple", member);
+        world.etcd.put(&key, value).await.unwrap();
+    }
+    let expected = set(&[
+        "-A -u 10.8.0.1:53 -s wlc",
+        "-a -u 10.8.0.1:53 -r 10.8.1.1:53 -m -w 1",
+        "-A --sctp-service 10.8.0.1:99 -s wlc",
+        "-a --sctp-service 10.8.0.1:99 -r 10.8.1.1:99 -m -w 1",
+        "-A -t [fd08::1]:80 -s wlc",
+        "-a -t [fd08::1]:80 -r [fd08:1::1]:8080 -m -w 1",
+        "-A -f 7 -s wlc",
+        "-a -f 7 -r 10.8.1.1:80 -m -w 1",
+        "-A -f 7 -6 -s wlc",
+        "-a -f 7 -6 -r [fd08:1::1]:80 -m -w 1",
+        "-A -t 10.8.0.2:80 -s wlc",
+        "-a -t 10.8.0.2:80 -r 10.8.1.1:80 -g -w 1",
+        "-A -t 10.8.0.3:80 -s wlc",
+        "-a -t 10.8.0.3:80 -r 10.8.1.1:80 -i -w 1 --tun-type ipip",
+    ]);
+    wait::until("all of them", SOON, || async {
+        let table = saved().await;
+        if table == expected {
+            Ok(())
+        } else {
+            Err(table)
+        }
+    })
+    .await
+    .unwrap();
+}
+
+pub async fn are_repaired_when_somebody_changes_them() {
+    let world = World::start().await;
+    world.put(A, "").await;
+    world.put(B, "").await;
+    until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
+    run("ipvsadm", &format!("-e -t {VIP} -r {A} -m -w 0")).await;
+    until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
+    run("ipvsadm", "-C").await;
+    until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
+}
+
+pub async fn keep_their_drains_over_a_crash() {
+    let mut world = World::start().await;
+    world.put(A, "").await;
+    world.put(B, "").await;
+    until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
+    for _ in 0..5 {
+        world.del(A).await;
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..300))).await;
+        world.kill().await;
+        world.run().await;
+        until_servers(VIP, &["10.8.1.2:8080 1"]).await;
+        world.put(A, "").await;
+        until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
+    }
+}
+
+pub async fn are_left_as_they_are_when_the_manager_stops() {
+    let mut world = World::start().await;
+    world.put(A, "").await;
+    until_servers(VIP, &["10.8.1.1:8080 1"]).await;
+    world.stop().await;
+    assert_eq!(servers(VIP).await, set(&["10.8.1.1:8080 1"]));
+    world.run().await;
+    world.put(B, "").await;
+    until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
+}
+
+/// One that the kernel refuses does not hold up the others, and is named.
+pub async fn have_all_but_those_that_are_refused() {
+    let world = World::start().await;
+    let bad = r#"{"upper_threshold": 1, "lower_threshold": 2}"#;
+    let keys = (0..1000).map(|number| {
+        let member = format!("10.8.{}.{}:80", 2 + number / 250, 1 + number % 250);
+        let value = if number == 500 { bad } else { "" };
+        (key(VIP, "multiple", &member), value)
+    });
+    world.etcd.put_many(keys).await.unwrap();
+    wait::until("999 of them", SOON, || async {
+        let found = servers(VIP).await.len();
+        if found == 999 { Ok(()) } else { Err(found) }
+    })
+    .await
+    .unwrap();
+    wait::until("the bad one in the status", SOON, || async {
+        let status = world.status(VIP).await;
+        let problems = status["problems"].to_string();
+        if problems.contains("10.8.4.1:80: lower_threshold is 2") {
+            Ok(())
+        } else {
+            Err(problems)
+        }
+    })
+    .await
+    .unwrap();
+}

@@ -1,0 +1,407 @@
+//! Virtual services over fakes: the store and the kernel in memory, tokio's
+//! clock paused.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::time::Duration;
+
+use ipvs::{Command, DestinationConfig, Forward, Scheduler, ServiceConfig, ServiceFlags};
+use presence::keys::status;
+use presence::store::{Store, Transaction};
+use support::host::{HOST, Host, SHARED};
+use support::kernel::{server, service};
+
+const VIP: &str = "10.0.0.1:80";
+const OTHER: &str = "10.0.0.2:80";
+const A: &str = "10.0.1.1:80";
+const B: &str = "10.0.1.2:80";
+const C: &str = "10.0.1.3:80";
+const D: &str = "10.0.1.4:80";
+
+fn key(member: &str) -> String {
+    Host::key(SHARED, VIP, "multiple", member)
+}
+
+fn own(member: &str) -> String {
+    Host::key(HOST, VIP, "multiple", member)
+}
+
+async fn serving(members: &[&str]) -> Host {
+    let mut host = Host::new();
+    host.start();
+    for member in members {
+        host.put(&key(member), "").await;
+    }
+    let weights: Vec<(&str, u32)> = members.iter().map(|member| (*member, 1)).collect();
+    host.until_weights(VIP, &weights).await;
+    host.pass(Duration::from_secs(30)).await;
+    host
+}
+
+fn foreign() -> [Command; 2] {
+    let config = ServiceConfig::new(ipvs::Family::V4, Scheduler::RR);
+    let add = Command::AddService {
+        service: service("192.0.2.1:443"),
+        config,
+    };
+    let server = Command::AddDestination {
+        service: service("192.0.2.1:443"),
+        destination: server("192.0.2.9:443"),
+        config: DestinationConfig::new(Forward::Direct, 7),
+    };
+    [add, server]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_adds_and_a_delete_drains_and_removes() {
+    let host = serving(&[A, B]).await;
+    host.kernel.connect(VIP, A, 3);
+    host.del(&key(A)).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1)]).await;
+    host.pass(Duration::from_secs(5)).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1)]).await;
+    host.kernel.connect(VIP, A, 0);
+    host.until_weights(VIP, &[(B, 1)]).await;
+    let status = host.status(&Host::id(SHARED, VIP)).unwrap();
+    assert!(!status.members.contains_key(A), "{status:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_has_an_end() {
+    let host = serving(&[A, B]).await;
+    host.kernel.connect(VIP, A, 3);
+    host.del(&key(A)).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1)]).await;
+    host.pass(Duration::from_secs(28)).await;
+    assert!(host.kernel.weights(VIP).unwrap().contains_key(A));
+    host.pass(Duration::from_secs(4)).await;
+    assert!(!host.kernel.weights(VIP).unwrap().contains_key(A));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_returns_while_it_drains_is_revived() {
+    let host = serving(&[A, B]).await;
+    host.kernel.connect(VIP, A, 3);
+    host.del(&key(A)).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1)]).await;
+    host.put(&key(A), r#"{"weight": 4}"#).await;
+    host.until_weights(VIP, &[(A, 4), (B, 1)]).await;
+    host.pass(Duration::from_mins(5)).await;
+    host.until_weights(VIP, &[(A, 4), (B, 1)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_goes_on_after_a_restart() {
+    let mut host = serving(&[A, B]).await;
+    host.kernel.connect(VIP, A, 3);
+    host.del(&key(A)).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1)]).await;
+    host.pass(Duration::from_secs(10)).await;
+    host.kill().await;
+    host.start();
+    host.pass(Duration::from_secs(15)).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1)]).await;
+    host.pass(Duration::from_secs(8)).await;
+    assert!(!host.kernel.weights(VIP).unwrap().contains_key(A));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_service_is_never_without_a_real_server() {
+    let mut host = Host::new();
+    host.start();
+    let key = |member| Host::key(HOST, VIP, "single", member);
+    for member in [A, B, C, A] {
+        host.put(&key(member), "").await;
+        host.until_weights(VIP, &[(member, 1)]).await;
+    }
+    assert!(host.kernel.gaps().is_empty(), "{:?}", host.kernel.gaps());
+}
+
+#[tokio::test(start_paused = true)]
+async fn replacing_all_at_once_leaves_no_moment_without_a_real_server() {
+    let host = serving(&[A, B]).await;
+    let swap = Transaction::delete(key(A))
+        .and_delete(key(B))
+        .and_put(key(C), "", None)
+        .and_put(key(D), "", None);
+    host.store.commit(swap).await.unwrap();
+    host.until_weights(VIP, &[(C, 1), (D, 1)]).await;
+    assert!(host.kernel.gaps().is_empty(), "{:?}", host.kernel.gaps());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_key_takes_the_service_along() {
+    let host = serving(&[A]).await;
+    host.del(&key(A)).await;
+    host.until("the service is gone", |host| {
+        host.kernel.weights(VIP).is_none()
+    })
+    .await;
+    let id = Host::id(SHARED, VIP);
+    host.until("its status is gone", |host| host.status(&id).is_none())
+        .await;
+    host.put(&key(B), "").await;
+    host.until_weights(VIP, &[(B, 1)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_keeps_a_service_that_has_no_member() {
+    let mut host = Host::new();
+    host.start();
+    let config = format!("/lbManager/ipvs/{SHARED}/{VIP}/config");
+    host.put(&config, r#"{"scheduler": "sh", "persistence": 60}"#)
+        .await;
+    host.until_weights(VIP, &[]).await;
+    let set_up = host.kernel.config(VIP).unwrap();
+    assert_eq!(set_up.scheduler, Scheduler::SH);
+    assert_eq!(set_up.flags, ServiceFlags::FALLBACK);
+    assert_eq!(set_up.persistence, Some(Duration::from_mins(1)));
+    host.del(&config).await;
+    host.until("the service is gone", |host| {
+        host.kernel.weights(VIP).is_none()
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_leaves_everything_as_it_is() {
+    let host = serving(&[A, B]).await;
+    let prefix = format!("/lbManager/ipvs/{SHARED}/{VIP}/");
+    let purge = Transaction::default().and_delete_prefix(prefix);
+    host.store.commit(purge).await.unwrap();
+    let id = Host::id(SHARED, VIP);
+    host.until("its status is gone", |host| host.status(&id).is_none())
+        .await;
+    host.pass(Duration::from_hours(1)).await;
+    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_made_is_not_touched() {
+    let mut host = Host::new();
+    for command in foreign() {
+        host.kernel.tamper(command);
+    }
+    host.start();
+    host.put(&key(A), "").await;
+    host.until_weights(VIP, &[(A, 1)]).await;
+    host.del(&key(A)).await;
+    host.until("the service is gone", |host| {
+        host.kernel.weights(VIP).is_none()
+    })
+    .await;
+    host.pass(Duration::from_hours(1)).await;
+    host.until_weights("192.0.2.1:443", &[("192.0.2.9:443", 7)])
+        .await;
+    let theirs = service("192.0.2.1:443");
+    let commands = host.kernel.commands();
+    assert!(commands.iter().all(|command| *command.service() != theirs));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_somebody_emptied_is_filled_again() {
+    let host = serving(&[A, B]).await;
+    host.kernel.clear();
+    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn weights_set_by_hand_are_set_back() {
+    let host = serving(&[A, B]).await;
+    host.kernel.tamper(Command::EditDestination {
+        service: service(VIP),
+        destination: server(A),
+        config: DestinationConfig::new(Forward::Masq, 0),
+    });
+    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_that_end_are_held_in_shared_regions_and_not_in_the_own() {
+    let mut host = Host::new();
+    let lease = host.store.grant(Duration::from_hours(2)).await.unwrap();
+    let other = |member| Host::key(HOST, OTHER, "multiple", member);
+    for member in [A, B, C, D] {
+        host.put_leased(&key(member), lease).await;
+        host.put_leased(&other(member), lease).await;
+    }
+    host.start();
+    host.until_weights(OTHER, &[(A, 1), (B, 1), (C, 1), (D, 1)])
+        .await;
+    host.pass(Duration::from_secs(30)).await;
+    host.store.expire(lease);
+    host.until("the own ones are gone", |host| {
+        host.kernel.weights(OTHER).is_none()
+    })
+    .await;
+    let weights = host.kernel.weights(VIP).unwrap();
+    let able = |weights: std::collections::BTreeMap<String, u32>| {
+        let able = weights.into_iter().filter(|(_, weight)| *weight > 0);
+        able.map(|(member, _)| member).collect::<Vec<_>>()
+    };
+    let held = able(weights);
+    assert_eq!(held.len(), 2, "half may leave");
+    // Whoever does not answer is not worth holding.
+    host.silence(&held[0]);
+    host.until("the other one is left", |host| {
+        able(host.kernel.weights(VIP).unwrap()) == held[1..]
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_ready_gets_nothing_new_and_stays() {
+    let host = serving(&[A, B, C]).await;
+    host.kernel.connect(VIP, A, 1);
+    host.put(&key(A), r#"{"ready": false}"#).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1), (C, 1)]).await;
+    host.pass(Duration::from_hours(1)).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1), (C, 1)]).await;
+    host.put(&key(A), r#"{"ready": true}"#).await;
+    host.until_weights(VIP, &[(A, 1), (B, 1), (C, 1)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_regions_are_united_where_they_agree() {
+    let host = serving(&[A]).await;
+    host.put(&own(B), "").await;
+    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
+    let config = format!("/lbManager/ipvs/{SHARED}/{VIP}/config");
+    host.put(&config, r#"{"scheduler": "rr"}"#).await;
+    let id = Host::id(SHARED, VIP);
+    host.until("the other is told", |host| {
+        let status = host.status(&id);
+        status.is_some_and(|status| status.problems.join("").contains("is named first"))
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_restored_takes_nobody_out() {
+    let mut host = Host::new();
+    host.put(&key(A), "").await;
+    let snapshot = host.store.snapshot();
+    host.start();
+    host.until_weights(VIP, &[(A, 1)]).await;
+    host.put(&key(B), "").await;
+    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
+    host.pass(Duration::from_mins(1)).await;
+    host.store.restore(&snapshot);
+    host.put(&key(C), "").await;
+    host.until_weights(VIP, &[(A, 1), (B, 1), (C, 1)]).await;
+    host.pass(Duration::from_hours(1)).await;
+    host.until_weights(VIP, &[(A, 1), (B, 1), (C, 1)]).await;
+    host.put(&status::release_all(), "").await;
+    host.until_weights(VIP, &[(A, 1), (C, 1)]).await;
+}
+
+/// A change, and how the service is in the end.
+struct Scenario {
+    name: &'static str,
+    class: &'static str,
+    change: fn(&str) -> Transaction,
+    end: Option<&'static [(&'static str, u32)]>,
+}
+
+fn in_class(class: &str, member: &str) -> String {
+    Host::key(SHARED, VIP, class, member)
+}
+
+const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "one more",
+        class: "multiple",
+        change: |class| Transaction::put(in_class(class, C), ""),
+        end: Some(&[(A, 1), (B, 1), (C, 1)]),
+    },
+    Scenario {
+        name: "one less",
+        class: "multiple",
+        change: |class| Transaction::delete(in_class(class, A)),
+        end: Some(&[(B, 1)]),
+    },
+    Scenario {
+        name: "all replaced",
+        class: "multiple",
+        change: |class| {
+            Transaction::delete(in_class(class, A))
+                .and_delete(in_class(class, B))
+                .and_put(in_class(class, C), "", None)
+        },
+        end: Some(&[(C, 1)]),
+    },
+    Scenario {
+        name: "other weights",
+        class: "multiple",
+        change: |class| {
+            Transaction::put(in_class(class, A), r#"{"weight": 3}"#).and_put(
+                in_class(class, B),
+                r#"{"weight": 5}"#,
+                None,
+            )
+        },
+        end: Some(&[(A, 3), (B, 5)]),
+    },
+    Scenario {
+        name: "another single member",
+        class: "single",
+        change: |class| Transaction::put(in_class(class, C), ""),
+        end: Some(&[(C, 1)]),
+    },
+    Scenario {
+        name: "another scheduler, and one less",
+        class: "multiple",
+        change: |class| {
+            let config = format!("/lbManager/ipvs/{SHARED}/{VIP}/config");
+            Transaction::put(config, r#"{"scheduler": "mh"}"#).and_delete(in_class(class, B))
+        },
+        end: Some(&[(A, 1)]),
+    },
+];
+
+impl Scenario {
+    /// Runs it with a crash after so many commands. `false`: it has fewer.
+    async fn run(&self, commands: usize) -> bool {
+        let mut host = Host::new();
+        for command in foreign() {
+            host.kernel.tamper(command);
+        }
+        host.start();
+        for member in [A, B] {
+            host.put(&in_class(self.class, member), "").await;
+        }
+        host.until("it serves", |host| host.kernel.weights(VIP).is_some())
+            .await;
+        host.pass(Duration::from_secs(30)).await;
+        host.die_after(commands);
+        host.store.commit((self.change)(self.class)).await.unwrap();
+        host.pass(Duration::from_secs(2)).await;
+        let died = host.kill().await;
+        host.start();
+        if let Some(end) = self.end {
+            host.until_weights(VIP, end).await;
+        }
+        host.pass(Duration::from_mins(10)).await;
+        if let Some(end) = self.end {
+            host.until_weights(VIP, end).await;
+        }
+        host.until_weights("192.0.2.1:443", &[("192.0.2.9:443", 7)])
+            .await;
+        let gaps = host.kernel.gaps();
+        assert!(gaps.is_empty(), "{} after {commands}: {gaps:?}", self.name);
+        died
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_after_any_command_ends_as_the_tree_says() {
+    for scenario in SCENARIOS {
+        let mut points = 0;
+        while scenario.run(points).await {
+            points += 1;
+        }
+        assert!(points > 0, "{} has no command", scenario.name);
+    }
+}
