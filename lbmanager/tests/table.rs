@@ -264,6 +264,119 @@ async fn who_is_not_ready_gets_nothing_new_and_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_was_not_ready_has_its_drain_when_it_leaves() {
+    let host = serving(&[A, B, C]).await;
+    host.kernel.connect(VIP, A, 1);
+    host.put(&key(A), r#"{"ready": false}"#).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1), (C, 1)]).await;
+    host.pass(Duration::from_hours(1)).await;
+    host.del(&key(A)).await;
+    host.pass(Duration::from_secs(28)).await;
+    assert!(host.kernel.weights(VIP).unwrap().contains_key(A));
+    host.until_weights(VIP, &[(B, 1), (C, 1)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_leaves_nobody_half_way_out() {
+    let host = serving(&[A, B]).await;
+    host.kernel.connect(VIP, A, 1);
+    host.del(&key(A)).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1)]).await;
+    let config = format!("/lbManager/ipvs/{SHARED}/{VIP}/config");
+    host.put(&config, "{}").await;
+    let prefix = format!("/lbManager/ipvs/{SHARED}/{VIP}/");
+    let purge = Transaction::default().and_delete_prefix(prefix);
+    host.store.commit(purge).await.unwrap();
+    host.until_weights(VIP, &[(B, 1)]).await;
+    let id = Host::id(SHARED, VIP);
+    host.until("its status is gone", |host| host.status(&id).is_none())
+        .await;
+    host.pass(Duration::from_hours(1)).await;
+    host.until_weights(VIP, &[(B, 1)]).await;
+}
+
+/// Strangers in a service that others made are not this manager's, even where
+/// it was killed before it could write down what it found.
+#[tokio::test(start_paused = true)]
+async fn strangers_stay_strangers_over_a_crash() {
+    let mut host = Host::new();
+    for command in foreign() {
+        host.kernel.tamper(command);
+    }
+    host.start();
+    let key = Host::key(HOST, "192.0.2.1:443", "multiple", A);
+    host.die_after(1);
+    host.put(&key, "").await;
+    host.pass(Duration::from_secs(1)).await;
+    host.kill().await;
+    host.start();
+    host.pass(Duration::from_secs(5)).await;
+    let weights = host.kernel.weights("192.0.2.1:443").unwrap();
+    assert_eq!(weights.get("192.0.2.9:443"), Some(&7), "{weights:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_that_leaves_the_config_leaves_the_real_servers() {
+    let mut host = Host::new();
+    host.start();
+    let config = format!("/lbManager/ipvs/{HOST}/{VIP}/config");
+    host.put(&config, r#"{"scheduler": "rr"}"#).await;
+    for member in [A, B] {
+        host.put(&own(member), "").await;
+    }
+    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
+    host.pass(Duration::from_mins(2)).await;
+    let prefix = format!("/lbManager/ipvs/{HOST}/{VIP}/multiple/");
+    let purge = Transaction::default().and_delete_prefix(prefix);
+    host.store.commit(purge).await.unwrap();
+    host.pass(Duration::from_hours(1)).await;
+    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
+    host.kill().await;
+    host.start();
+    host.pass(Duration::from_hours(1)).await;
+    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_moves_to_another_region_is_not_missed() {
+    let mut host = Host::new();
+    host.start();
+    host.put(&own(A), "").await;
+    host.until_weights(VIP, &[(A, 1)]).await;
+    host.pass(Duration::from_mins(1)).await;
+    let config = format!("/lbManager/ipvs/{SHARED}/{VIP}/config");
+    let moves = Transaction::put(config, r#"{"scheduler": "rr"}"#)
+        .and_put(key(B), "", None)
+        .and_delete(own(A));
+    host.store.commit(moves).await.unwrap();
+    host.until_weights(VIP, &[(B, 1)]).await;
+    host.pass(Duration::from_hours(1)).await;
+    host.until_weights(VIP, &[(B, 1)]).await;
+    assert!(host.kernel.gaps().is_empty(), "{:?}", host.kernel.gaps());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_somebody_revived_is_not_taken_for_drained() {
+    let mut host = serving(&[A, B]).await;
+    host.kernel.connect(VIP, A, 3);
+    host.del(&key(A)).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1)]).await;
+    host.pass(Duration::from_secs(2)).await;
+    host.kill().await;
+    host.put(&key(A), "").await;
+    host.kernel.tamper(Command::EditDestination {
+        service: service(VIP),
+        destination: server(A),
+        config: DestinationConfig::new(Forward::Masq, 1),
+    });
+    host.kernel.forget_commands();
+    host.start();
+    host.pass(Duration::from_hours(1)).await;
+    let commands = host.kernel.commands();
+    assert!(commands.is_empty(), "{commands:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_regions_are_united_where_they_agree() {
     let host = serving(&[A]).await;
     host.put(&own(B), "").await;

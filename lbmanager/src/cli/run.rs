@@ -113,7 +113,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     };
     let parts = Parts {
         launchers: launchers(&args.backends, &shared, &mut registry)?,
-        whole: table(&args, &store, &clock, &settings, &board)?,
+        whole: table(&args, &shared, &settings, &health)?,
         history: history(&args)?,
         metrics: Metrics::new(&mut registry),
         store,
@@ -275,10 +275,9 @@ fn ipvs_region(text: &str) -> Result<presence::model::Region, String> {
 #[cfg(feature = "ipvs")]
 fn table<S: Store>(
     args: &RunArgs,
-    store: &S,
-    clock: &Clock,
+    shared: &SharedParts<S>,
     settings: &Settings,
-    board: &Board,
+    health: &Health,
 ) -> Result<Option<Box<dyn manager::whole::Launch>>, Failure> {
     use crate::table::kernel::{Linux, Threaded};
     use crate::table::{self, ledger};
@@ -298,10 +297,21 @@ fn table<S: Store>(
     } else {
         let boot = std::fs::read_to_string(ledger::BOOT_ID).map_err(Failure::unexpected)?;
         let directory = args.daemon.state_dir(Path::new(STATE_DIR))?;
-        ledger::Ledger::open(directory.file("ipvs.json"), boot.trim())?
+        let file = || directory.file::<ledger::Content>("ipvs.json");
+        match ledger::Ledger::open(file(), boot.trim()) {
+            Err(error @ StateError::Corrupt { .. }) => {
+                let aside = file().set_aside()?;
+                tracing::error!(
+                    "what was remembered of virtual services is damaged, and kept as {}: {error}",
+                    aside.display()
+                );
+                ledger::Ledger::open(file(), boot.trim())?
+            }
+            opened => opened?,
+        }
     };
     let parts = table::Parts {
-        store: store.clone(),
+        store: shared.store.clone(),
         kernel: Threaded::start(Linux::default()).map_err(Failure::unexpected)?,
         around: (!args.dry_run).then(|| crate::host::HostSettings {
             bind_vips: args.bind_vips.clone(),
@@ -311,7 +321,8 @@ fn table<S: Store>(
         }),
         probe: table::probe::tcp(),
         ledger,
-        clock: clock.clone(),
+        heartbeat: health.heartbeat("table", table::PROGRESS),
+        clock: shared.clock.clone(),
         settings: table::Settings {
             host: settings.host.clone(),
             regions,
@@ -319,7 +330,7 @@ fn table<S: Store>(
             hold: settings.hold,
             dry_run: settings.dry_run,
         },
-        board: board.clone(),
+        board: shared.board.clone(),
     };
     Ok(Some(Box::new(parts)))
 }
@@ -329,10 +340,9 @@ fn table<S: Store>(
 #[expect(clippy::unnecessary_wraps, reason = "as with the feature")]
 fn table<S: Store>(
     _: &RunArgs,
-    _: &S,
-    _: &Clock,
+    _: &SharedParts<S>,
     _: &Settings,
-    _: &Board,
+    _: &Health,
 ) -> Result<Option<Box<dyn manager::whole::Launch>>, Failure> {
     Ok(None)
 }

@@ -1,5 +1,6 @@
-//! Which virtual services this manager made, and which addresses it added:
-//! the kernel does not tell. One file in the state directory; what it says of another boot is of no worth.
+//! Which virtual services this manager made or took over, and which addresses
+//! it added: the kernel does not tell. One file in the state directory; what it
+//! says of another boot is of no worth.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,15 +17,27 @@ use crate::host::vips::Bound;
 pub struct Ledger {
     file: Option<StateFile<Content>>,
     boot: String,
-    services: BTreeMap<ServiceKey, BalancerId>,
+    services: BTreeMap<ServiceKey, Kept>,
     bound: BTreeSet<Bound>,
+}
+
+/// A service that is ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// What it is in the tree.
+    pub id: BalancerId,
+    /// Somebody else made it, and the tree listed it then.
+    pub is_adopted: bool,
 }
 
 /// The file.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
     boot: String,
-    services: Vec<String>,
+    services: BTreeSet<String>,
+    /// Of these, which were taken over.
+    #[serde(default)]
+    adopted: BTreeSet<String>,
     #[serde(default)]
     bound: BTreeSet<Bound>,
 }
@@ -38,9 +51,10 @@ impl Ledger {
         let content = file.read()?.unwrap_or_default();
         let of_this_boot = content.boot == boot;
         let services = content.services.iter().filter(|_| of_this_boot);
-        let services = services.filter_map(|id| {
-            let id: BalancerId = id.parse().ok()?;
-            Some((key_of(&id)?, id))
+        let services = services.filter_map(|name| {
+            let id: BalancerId = name.parse().ok()?;
+            let is_adopted = content.adopted.contains(name);
+            Some((key_of(&id)?, Kept { id, is_adopted }))
         });
         let bound = content.bound.iter().filter(|_| of_this_boot);
         Ok(Self {
@@ -84,44 +98,56 @@ impl Ledger {
         written
     }
 
-    /// Whether this manager made it.
+    /// Whether it is ours.
     pub fn has(&self, service: &ServiceKey) -> bool {
         self.services.contains_key(service)
     }
 
-    /// All that it made, with what they are in the tree.
-    pub fn iter(&self) -> impl Iterator<Item = (&ServiceKey, &BalancerId)> {
-        self.services.iter()
+    /// Whether this manager made it.
+    pub fn made(&self, service: &ServiceKey) -> bool {
+        let kept = self.services.get(service);
+        kept.is_some_and(|kept| !kept.is_adopted)
     }
 
-    /// These are about to be made, or listed from now on, and those are gone.
-    /// On disk when this returns.
-    pub fn change(
+    /// All that are ours, with what they are in the tree.
+    pub fn iter(&self) -> impl Iterator<Item = (&ServiceKey, &BalancerId)> {
+        let services = self.services.iter();
+        services.map(|(key, kept)| (key, &kept.id))
+    }
+
+    /// These are about to be made, or are taken over. On disk when this
+    /// returns.
+    pub fn add(
         &mut self,
-        more: impl IntoIterator<Item = (ServiceKey, BalancerId)>,
-        less: impl IntoIterator<Item = ServiceKey>,
+        more: impl IntoIterator<Item = (ServiceKey, Kept)>,
     ) -> Result<(), StateError> {
-        let before = self.services.clone();
-        for service in less {
-            self.services.remove(&service);
-        }
-        for (service, id) in more {
-            self.services.entry(service).or_insert(id);
-        }
-        if self.services == before {
+        let more = more.into_iter();
+        let more: Vec<_> = more.filter(|(service, _)| !self.has(service)).collect();
+        if more.is_empty() {
             return Ok(());
         }
+        let keys: Vec<ServiceKey> = more.iter().map(|(service, _)| *service).collect();
+        self.services.extend(more);
         let written = self.write();
         if written.is_err() {
-            self.services = before;
+            self.services.retain(|service, _| !keys.contains(service));
         }
         written
+    }
+
+    /// It is gone, or left alone.
+    pub fn remove(&mut self, service: &ServiceKey) -> Result<(), StateError> {
+        match self.services.remove(service) {
+            Some(_) => self.write(),
+            None => Ok(()),
+        }
     }
 
     fn write(&mut self) -> Result<(), StateError> {
         let content = Content {
             boot: self.boot.clone(),
-            services: self.services.values().map(ToString::to_string).collect(),
+            services: names(self.services.values()),
+            adopted: names(self.services.values().filter(|kept| kept.is_adopted)),
             bound: self.bound.clone(),
         };
         match &mut self.file {
@@ -129,6 +155,10 @@ impl Ledger {
             None => Ok(()),
         }
     }
+}
+
+fn names<'a>(services: impl Iterator<Item = &'a Kept>) -> BTreeSet<String> {
+    services.map(|kept| kept.id.to_string()).collect()
 }
 
 /// What the kernel calls a load balancer of the tree.

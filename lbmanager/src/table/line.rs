@@ -32,12 +32,23 @@ pub struct Line {
     pub record: Record,
     /// When to look again though nothing happens.
     pub look_at: Option<Timestamp>,
-    /// Commands that the kernel refused, and when to try them again.
-    pub refused: BTreeMap<MemberId, Timestamp>,
+    /// It was decided on before.
+    pub is_met: bool,
+    /// Members that the kernel refused.
+    pub refused: BTreeMap<MemberId, Refused>,
     /// The kernel refused the service itself.
     pub service_refused: Option<Timestamp>,
     /// Since when the tree is quiet.
     pub quiet: Quiet,
+}
+
+/// A member that the kernel refused.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused {
+    /// When to try it again.
+    pub again: Timestamp,
+    /// Its key's mod_revision then: writing the key again is another try.
+    pub mod_revision: Option<Revision>,
 }
 
 /// Since when the tree is quiet.
@@ -66,8 +77,10 @@ pub struct Around<'a> {
     pub settle: Duration,
     /// The service is of this host's own region alone.
     pub own: bool,
-    /// The ledger says that this manager made the service.
+    /// The ledger says that the service is this manager's.
     pub ours: bool,
+    /// And that this manager made it.
+    pub made: bool,
     /// What the kernel has.
     pub present: Option<&'a Present>,
     /// Held members that do not answer.
@@ -139,28 +152,49 @@ impl Line {
     /// the outcome of the changes can say.
     pub fn decide(&mut self, around: &Around<'_>) -> Decision {
         let before = std::mem::take(&mut self.record);
+        let leaving = leaving(&before);
+        let is_met = std::mem::replace(&mut self.is_met, true) || !before.is_new();
         let (general, release) = (around.general, around.release);
         let id = &self.ids[0];
         let (desired, mut record) =
             absorb::take_in(id, before, &self.tree, general, release, around.now);
-        claim(&mut record, around);
+        if !is_met {
+            claim(&mut record, around);
+        }
+        self.forget_refusals(&record);
         let observed = observe(&mut record, around.present, around.silent);
         let context = self.context(&record, around);
         let plan = plan::plan(&desired, &observed, record, &context);
         self.record = plan.record.clone();
-        let over = self.over(&desired, around);
+        self.record
+            .problems
+            .extend(translate::problem(&self.key, &desired.options));
+        let mut over = self.over(&desired, around);
         let mut changes = Vec::new();
-        if over.is_none() && desired.blocked.is_none() {
+        if over == Some(Over::LeftAlone) && desired.blocked.is_none() {
+            changes = self.end_drains(&leaving, around);
+            over = over.filter(|_| changes.is_empty());
+        }
+        if over.is_none() && changes.is_empty() && desired.blocked.is_none() {
             self.change_service(&desired, around, &mut changes);
             self.change_servers(&desired, &plan, around, &mut changes);
         }
-        self.look_at = self.next_look(&plan, around);
+        self.look_at = self.next_look(&desired, &plan, around);
         Decision {
             desired,
             plan,
             changes,
             over,
         }
+    }
+
+    /// A member whose key was written again, or is gone, is no longer known to
+    /// be refused.
+    fn forget_refusals(&mut self, record: &Record) {
+        self.refused.retain(|member, refused| {
+            let known = record.members.get(member);
+            known.is_some_and(|known| known.mod_revision == refused.mod_revision)
+        });
     }
 
     /// The newest release that concerns it.
@@ -182,7 +216,11 @@ impl Line {
             settled_at: quiet.min(latest),
             frozen: around.frozen.map(str::to_owned),
             ended_is_said: around.own,
-            rejected: self.refused.clone(),
+            rejected: self
+                .refused
+                .iter()
+                .map(|(member, refused)| (member.clone(), refused.again))
+                .collect(),
         }
     }
 
@@ -253,6 +291,10 @@ impl Line {
         around: &Around<'_>,
         changes: &mut Vec<Change>,
     ) {
+        let refused = self.service_refused.is_some_and(|at| at > around.now);
+        if around.present.is_none() && refused {
+            return;
+        }
         let nobody = BTreeMap::new();
         let servers = around.present.map_or(&nobody, |present| &present.servers);
         for member in &plan.register {
@@ -265,7 +307,8 @@ impl Line {
         for (key, server) in servers {
             let member = translate::member(*key);
             let known = self.record.members.get(&member);
-            let waits = self.refused.get(&member).is_some_and(|at| *at > around.now);
+            let refused = self.refused.get(&member);
+            let waits = refused.is_some_and(|refused| refused.again > around.now);
             let Some(known) = known.filter(|_| !waits && !plan.register.contains(&member)) else {
                 continue;
             };
@@ -323,7 +366,7 @@ impl Line {
 
     /// No new connections; where they cannot be counted, gone at once.
     fn leave(&self, member: &MemberId, server: &Server, reason: Reason) -> Change {
-        if !translate::can_drain(&self.key) && reason != Reason::NotReady {
+        if !translate::can_drain(&self.key) {
             return Change {
                 reason: Some(reason),
                 ..self.remove(member)
@@ -355,6 +398,18 @@ impl Line {
         }
     }
 
+    /// What is left alone is left as it serves: whoever was on his way out when
+    /// nobody was to care any more is gone.
+    fn end_drains(&self, leaving: &[MemberId], around: &Around<'_>) -> Vec<Change> {
+        let is_there = |member: &&MemberId| {
+            let server = translate::server_key(member);
+            let present = around.present.zip(server);
+            present.is_some_and(|(present, server)| present.servers.contains_key(&server))
+        };
+        let leaving = leaving.iter().filter(is_there);
+        leaving.map(|member| self.remove(member)).collect()
+    }
+
     /// Whether one that gets no new connections may go.
     fn is_drained(
         &self,
@@ -368,21 +423,25 @@ impl Line {
         let waits = known
             .removal
             .is_some_and(|removal| removal.reason == Reason::NotReady);
-        let over = plan::after(since, desired.options.drain) <= around.now;
+        // One that was not ready has as long from when it was told to leave.
+        let told = known.removal.map_or(since, |removal| removal.since);
+        let over = plan::after(since.max(told), desired.options.drain) <= around.now;
         let looked = plan::after(since, LOOK) <= around.now;
         let empty = looked && server.active == 0;
         around.frozen.is_none() && !waits && (over || empty || !translate::can_drain(&self.key))
     }
 
-    fn next_look(&self, plan: &Plan, around: &Around<'_>) -> Option<Timestamp> {
+    fn next_look(&self, desired: &Desired, plan: &Plan, around: &Around<'_>) -> Option<Timestamp> {
+        let is_held = desired.blocked.is_some() || around.frozen.is_some();
         let draining = self.record.members.values().any(|known| {
             let waits = known
                 .removal
                 .is_some_and(|removal| removal.reason == Reason::NotReady);
             known.quiesced_at.is_some() && !waits
         });
-        let drains = draining.then(|| plan::after(around.now, LOOK));
-        let refused = self.refused.values().copied().chain(self.service_refused);
+        let drains = (draining && !is_held).then(|| plan::after(around.now, LOOK));
+        let refused = self.refused.values().map(|refused| refused.again);
+        let refused = refused.chain(self.service_refused);
         let refused = refused.filter(|at| *at > around.now).min();
         [drains, plan.look_again, refused]
             .into_iter()
@@ -414,13 +473,25 @@ impl Line {
 /// How often connections of those that leave are counted.
 pub const LOOK: Duration = Duration::from_millis(250);
 
+/// Who is on his way out.
+fn leaving(record: &Record) -> Vec<MemberId> {
+    let members = record.members.iter();
+    members
+        .filter(|(_, known)| {
+            let waits = known
+                .removal
+                .is_some_and(|removal| removal.reason == Reason::NotReady);
+            known.quiesced_at.is_some() && !waits
+        })
+        .map(|(member, _)| member.clone())
+        .collect()
+}
+
 /// What is in a service that this manager made was put there by it, also
-/// where the crash of the one before kept that from being written down.
+/// where the crash of the one before kept that from being written down. Of
+/// whatever was written down before, a purge above all, that says nothing.
 fn claim(record: &mut Record, around: &Around<'_>) {
-    let Some(present) = around
-        .present
-        .filter(|_| around.ours && record.contact.is_none())
-    else {
+    let Some(present) = around.present.filter(|_| around.made) else {
         return;
     };
     for server in present.servers.keys() {

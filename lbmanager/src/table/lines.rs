@@ -149,6 +149,7 @@ impl Lines {
             tree: Arc::default(),
             record,
             look_at: None,
+            is_met: false,
             refused: BTreeMap::new(),
             service_refused: None,
             quiet: Quiet {
@@ -204,6 +205,11 @@ impl Lines {
         self.replacements = orders.replacements;
     }
 
+    /// Whether the history was replaced since it was last taken in.
+    pub fn is_of_another_history(&self, orders: &Orders) -> bool {
+        self.replacements != orders.replacements
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
@@ -252,11 +258,7 @@ impl Lines {
     pub fn forget(&mut self, key: &ServiceKey) {
         self.due.remove(key);
         self.ending.remove(key);
-        if let Some(line) = self.all.remove(key) {
-            for id in &line.ids {
-                self.said.remove(id);
-            }
-        }
+        self.all.remove(key);
     }
 
     /// Whether all that is known of it is from this host's own region.
@@ -273,7 +275,7 @@ fn weight(record: &Record) -> (bool, Revision) {
 
 impl BalancerTree {
     /// Whether it has neither members nor a config.
-    fn says_nothing(&self) -> bool {
+    pub(super) fn says_nothing(&self) -> bool {
         self.members.is_empty() && self.config.is_none()
     }
 }

@@ -42,10 +42,11 @@ use presence::model::{BalancerId, HostId, Kind, Region};
 use presence::process::backoff::Backoff;
 use presence::process::clock::Clock;
 use presence::process::complaint::Complaint;
+use presence::process::health::Heartbeat;
 use presence::process::shutdown::Shutdown;
 use presence::store::Store;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, interval, sleep_until};
 
 use crate::host::HostSettings;
 use crate::manager::whole::{Launch, Orders};
@@ -85,6 +86,8 @@ pub struct Parts<S, K> {
     pub around: Option<HostSettings>,
     /// How it is found out whether a held member answers.
     pub probe: probe::Ask,
+    /// Beaten as long as there is progress.
+    pub heartbeat: Heartbeat,
     /// The time.
     pub clock: Clock,
     /// How it is kept.
@@ -169,13 +172,19 @@ async fn run<S: Store, K: Kernel>(
     }
 }
 
+/// The table is looked after at least this often,
+const TURN: Duration = Duration::from_secs(10);
+/// and a pass may take this long: many services, and a kernel that is busy.
+pub const PROGRESS: Duration = Duration::from_mins(1);
 /// How long statuses may take to be written at the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 impl<S: Store, K: Kernel> Table<S, K> {
     async fn run(mut self, mut orders: watch::Receiver<Option<Orders>>, shutdown: Shutdown) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
+        let mut turn = interval(TURN);
         loop {
+            self.parts.heartbeat.beat();
             let current = orders.borrow_and_update().clone();
             let wake = match current {
                 None => None,
@@ -203,6 +212,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
                 changed = orders.changed() => if changed.is_err() { break },
                 _ = self.silent.changed() => {}
                 () = wake => {}
+                _ = turn.tick() => {}
             }
         }
         let end = Instant::now() + LAST_WORDS;
@@ -222,6 +232,10 @@ impl<S: Store, K: Kernel> Table<S, K> {
             } else {
                 tracing::error!("{what}: {}", failing.words);
             }
+        }
+        if failing.is_temporary {
+            // The next look is soon, and most often sets it right.
+            return;
         }
         for line in self.lines.iter_mut() {
             line.record.failed_with(now, failing.words.clone());

@@ -17,6 +17,7 @@ pub fn observe(
     present: Option<&Present>,
     silent: &BTreeSet<MemberId>,
 ) -> Observed {
+    revive(record, present);
     let servers = present.into_iter().flat_map(|present| &present.servers);
     let members: BTreeMap<MemberId, Condition> = servers
         .map(|(key, server)| {
@@ -26,15 +27,22 @@ pub fn observe(
             (member, condition)
         })
         .collect();
-    for (member, known) in &mut record.members {
-        if !members.contains_key(member) {
-            known.quiesced_at = None;
-        }
-    }
     Observed {
         members,
         healthy_after: Duration::ZERO,
         unreadable: None,
+    }
+}
+
+/// Whoever is gone, or gets new connections again, is not on his way out,
+/// whoever saw to that.
+fn revive(record: &mut Record, present: Option<&Present>) {
+    for (member, known) in &mut record.members {
+        let server = present.zip(translate::server_key(member));
+        let server = server.and_then(|(present, key)| present.servers.get(&key));
+        if server.is_none_or(|server| server.config.weight > 0) {
+            known.quiesced_at = None;
+        }
     }
 }
 

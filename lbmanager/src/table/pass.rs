@@ -12,7 +12,8 @@ use presence::store::Store;
 
 use super::image::Image;
 use super::kernel::{Kernel, KernelError};
-use super::line::{Around, Change, Decision, Over, Phase};
+use super::ledger::Kept;
+use super::line::{Around, Change, Decision, Over, Phase, Refused};
 use super::{Table, translate};
 use crate::manager::whole::Orders;
 use crate::plan;
@@ -21,9 +22,11 @@ use crate::reconcile::{Failing, Report, Rest};
 use crate::record::{Action, Reason, Record, Role, State};
 
 /// What is refused is tried again after this time, or when its key changes.
-const REFUSED: Duration = Duration::from_mins(1);
+const REFUSED: Duration = Duration::from_mins(2);
 /// Every so many resyncs read everything, not the text only.
 const SWEEPS: u32 = 12;
+/// What happens by itself within this time is waited for (`--once`).
+const SOON: Duration = Duration::from_mins(1);
 /// More services than this are not looked at one by one.
 const FEW: usize = 32;
 /// A decision is followed by the next one until there is nothing to do; with
@@ -48,6 +51,9 @@ impl<S: Store, K: Kernel> Table<S, K> {
     pub(super) async fn pass(&mut self, orders: &Orders) -> Result<Option<Duration>, Failing> {
         let now = self.parts.clock.now();
         let is_resync = self.look_for_drift(orders).await?;
+        if self.lines.is_of_another_history(orders) {
+            self.outbox.forget_all();
+        }
         self.lines.take_in(orders, &self.parts.ledger, now);
         if self.lines.is_empty() {
             // Whoever has no virtual service needs no kernel that has them.
@@ -189,6 +195,13 @@ impl<S: Store, K: Kernel> Table<S, K> {
             }
             self.report(&decisions);
             self.lines.due.extend(acted);
+            // Given before it was known who is to leave.
+            let given = due.into_iter().filter(|key| {
+                let line = self.lines.get(key);
+                line.is_some_and(|line| line.release(orders) > line.record.released)
+            });
+            let given: Vec<ServiceKey> = given.collect();
+            self.lines.due.extend(given);
         }
         Ok(())
     }
@@ -214,6 +227,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
                 settle: self.parts.settings.settle,
                 own,
                 ours: self.parts.ledger.has(key),
+                made: self.parts.ledger.made(key),
                 present: self.image.as_ref().and_then(|image| image.get(key)),
                 silent: &silent,
             };
@@ -234,18 +248,24 @@ impl<S: Store, K: Kernel> Table<S, K> {
     /// Before the kernel is told: whose the services are that are made, and
     /// those that the tree lists.
     fn note_whose(&mut self, decisions: &Decisions, changes: &[Change]) -> Result<(), Failing> {
-        let listed = decisions
+        let made: BTreeSet<ServiceKey> = changes
             .iter()
-            .filter(|(_, decision)| !decision.desired.is_empty());
-        let made = changes
-            .iter()
-            .filter(|change| change.phase == Phase::AddService);
-        let ours = listed.map(|(key, _)| *key);
-        let ours = ours.chain(made.map(|change| *change.command.service()));
+            .filter(|change| change.phase == Phase::AddService)
+            .map(|change| *change.command.service())
+            .collect();
+        let listed = decisions.iter().filter(|(key, decision)| {
+            let present = self.image.as_ref().and_then(|image| image.get(key));
+            present.is_some() && !decision.desired.is_empty()
+        });
+        let ours = listed.map(|(key, _)| key).chain(&made);
         let lines = &self.lines;
-        let ours = ours.filter_map(|key| Some((key, lines.get(&key)?.id().clone())));
+        let ours = ours.filter_map(|key| {
+            let id = lines.get(key)?.id().clone();
+            let is_adopted = !made.contains(key);
+            Some((*key, Kept { id, is_adopted }))
+        });
         let ours: Vec<_> = ours.collect();
-        self.parts.ledger.change(ours, []).map_err(|error| Failing {
+        self.parts.ledger.add(ours).map_err(|error| Failing {
             words: format!("{error}; nothing is done without it"),
             class: "state",
             is_temporary: true,
@@ -325,8 +345,13 @@ impl<S: Store, K: Kernel> Table<S, K> {
                 // The service itself was refused, which is said once.
                 Some(_) if line.service_refused.is_some() => continue,
                 Some(member) => {
-                    line.refused.insert(member.clone(), again);
                     let known = line.record.members.entry(member.clone()).or_default();
+                    let mod_revision = known.mod_revision;
+                    let refused = Refused {
+                        again,
+                        mod_revision,
+                    };
+                    line.refused.insert(member.clone(), refused);
                     known.detail = Some(words.clone());
                     if change.phase == Phase::Add {
                         known.state = State::Rejected;
@@ -352,13 +377,20 @@ impl<S: Store, K: Kernel> Table<S, K> {
                 .clone()
                 .all(|known| known.wanted != Role::Serve || known.state == State::Serving);
             let error = line.record.error.as_ref();
-            let idle = decision.changes.is_empty() && line.look_at.is_none();
+            let soon = plan::after(self.parts.clock.now(), SOON);
+            let looks_soon = line.look_at.is_some_and(|at| at <= soon);
+            let changes = !decision.changes.is_empty();
+            let drains = members.clone().any(|known| known.state == State::Draining);
+            let is_held = decision.desired.blocked.is_some() && drains;
             let free = line.record.withheld.is_empty() && error.is_none();
-            let rest = match (idle, free) {
-                (true, true) if all_in => Rest::InSync,
-                (false, true) if !self.parts.settings.dry_run => Rest::Busy,
-                _ => Rest::Stuck,
+            let rest = if looks_soon || (changes && !self.parts.settings.dry_run) {
+                Rest::Busy
+            } else if all_in && free && !changes && !is_held {
+                Rest::InSync
+            } else {
+                Rest::Stuck
             };
+
             let report = Report {
                 rest,
                 desired: decision.desired.members.len(),
@@ -409,7 +441,8 @@ impl<S: Store, K: Kernel> Table<S, K> {
             };
             let ids = line.ids.clone();
             let mut waits = false;
-            for id in ids.iter().filter(|id| self.outbox.has(id)) {
+            let pretends = self.parts.settings.dry_run;
+            for id in ids.iter().filter(|id| !pretends && self.outbox.has(id)) {
                 if !orders.may_forget.contains(id) {
                     self.parts.board.forgetting(id);
                     waits = true;
@@ -418,10 +451,14 @@ impl<S: Store, K: Kernel> Table<S, K> {
             if waits {
                 continue;
             }
-            // If this fails the service stays known, which does no harm.
-            let _ = self.parts.ledger.change([], [key]);
+            if let Err(error) = self.parts.ledger.remove(&key) {
+                if self.complaint.is_due(&error.to_string()) {
+                    tracing::error!("what is not managed any more cannot be forgotten: {error}");
+                }
+                return;
+            }
             for id in &ids {
-                if self.outbox.has(id) {
+                if !pretends && self.outbox.has(id) {
                     self.outbox.delete(id);
                 }
                 self.parts.board.forgotten(id);
@@ -441,7 +478,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
         let held: BTreeSet<SocketAddr> = self
             .lines
             .iter()
-            .filter(|line| translate::can_drain(&line.key))
+            .filter(|line| is_tcp(&line.key))
             .flat_map(|line| &line.record.withheld)
             .filter(|(_, held)| matches!(held.reason, Reason::LeaseEnded | Reason::Unknown))
             .filter_map(|(member, _)| Some(translate::server_key(member)?.0))
@@ -466,6 +503,17 @@ impl<S: Store, K: Kernel> Table<S, K> {
         }
         self.said = lines;
     }
+}
+
+/// Others do not answer a TCP connect, however well they are.
+fn is_tcp(key: &ServiceKey) -> bool {
+    matches!(
+        key,
+        ServiceKey::Address {
+            protocol: ipvs::Protocol::Tcp,
+            ..
+        }
+    )
 }
 
 type Counts = BTreeMap<ServiceKey, BTreeMap<DestinationKey, u32>>;

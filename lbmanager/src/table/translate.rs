@@ -92,10 +92,14 @@ pub fn can_drain(key: &ServiceKey) -> bool {
     )
 }
 
-/// Whether the family of a netmask's length is the service's.
-pub fn netmask_fits(key: &ServiceKey, bits: u8) -> bool {
-    bits <= match key.family() {
+/// What of the options does not fit the service, and is left out.
+pub fn problem(key: &ServiceKey, options: &EffectiveOptions) -> Option<String> {
+    let bits = options.service.netmask?;
+    let most = match key.family() {
         Family::V4 => 32,
         Family::V6 => 128,
-    }
+    };
+    (bits > most).then(|| {
+        format!("netmask is {bits}, but at most {most} is expected for {key}: all bits count")
+    })
 }

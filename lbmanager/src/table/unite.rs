@@ -22,7 +22,11 @@ pub struct United {
 /// Unites what the regions say, the one named first first: members are united
 /// where class and config agree, else the first one counts alone.
 pub fn unite(said: &[(BalancerId, Arc<BalancerTree>)], before: &Record) -> United {
-    let Some(((first, tree), others)) = said.split_first() else {
+    // Who has nothing to say any more overrules nobody.
+    let (speaks, silent): (Vec<_>, Vec<_>) =
+        said.iter().partition(|(_, tree)| !tree.says_nothing());
+    let mut all = speaks.into_iter().chain(silent);
+    let Some((first, tree)) = all.next() else {
         return United {
             tree: Arc::default(),
             ids: Vec::new(),
@@ -34,8 +38,10 @@ pub fn unite(said: &[(BalancerId, Arc<BalancerTree>)], before: &Record) -> Unite
         ids: vec![first.clone()],
         refused: Vec::new(),
     };
-    for (id, other) in others {
-        if let Some(why) = disagree(&united.tree, other, before) {
+    for (id, other) in all {
+        if other.says_nothing() {
+            Arc::make_mut(&mut united.tree).take_in(other);
+        } else if let Some(why) = disagree(&united.tree, other, before) {
             let why = format!("{first} is named first, and {why}");
             united.refused.push((id.clone(), why));
         } else {

@@ -71,6 +71,7 @@ impl Host {
             dry_run: false,
         };
         let board = Board::default();
+        let health = Health::starting();
         let files = StateDir::open(self.state.path()).unwrap();
         let table = table::Parts {
             store: self.store.clone(),
@@ -78,6 +79,7 @@ impl Host {
             around: None,
             probe: self.probe(),
             ledger: Ledger::open(files.file("ipvs.json"), "boot-1").unwrap(),
+            heartbeat: health.heartbeat("table", table::PROGRESS),
             clock: self.clock.clone(),
             settings: table::Settings {
                 host: settings.host.clone(),
@@ -91,7 +93,6 @@ impl Host {
             board: board.clone(),
         };
         let (trigger, shutdown) = Shutdown::manual();
-        let health = Health::starting();
         let (notifier, _) = Systemd::default().connect(health.clone());
         let parts = Parts {
             store: self.store.clone(),
