@@ -15,7 +15,10 @@ async fn flags_that_are_wrong_are_told_with_what_is_allowed() {
             &["run", "--backends=elc"],
             &["elc", "elb, elbv2, route53, ipvs"],
         ),
-        (&["run", "--backends=ipvs"], &["ipvs", "it has: elb"]),
+        (
+            &["run", "--backends=elbv2"],
+            &["elbv2", "it has: elb, ipvs"],
+        ),
         (&["run", "--host-id=a/b"], &["a/b", "1 to 128"]),
         (&["run", "--listen=9180"], &["--listen", "9180"]),
         (&["run", "--prefix=lbManager"], &["--prefix", "/lbManager"]),
