@@ -8,7 +8,9 @@
 //! | [`image`] | pure | the kernel's table as it was last known |
 //! | [`observe`] | pure | what it says of one virtual service |
 //! | [`line`] | pure | one virtual service: what is to be done to it |
+//! | `changes` | pure | from that to commands |
 //! | [`lines`] | pure | all of them, and which have to be looked at |
+//! | `pass`, `look`, `tell`, `report` | driver | a pass: observe, decide, tell the kernel, report |
 //! | [`ledger`] | a file | which virtual services this manager made |
 //! | [`around`] | thin | what is set on the host's own network around it |
 //! | [`kernel`] | driver | the kernel's table, on a thread of its own |
@@ -20,15 +22,19 @@
 //! `watch` channel ([`Orders`]), and never why it should look.
 
 pub mod around;
+mod changes;
 pub mod image;
 pub mod kernel;
 pub mod ledger;
 pub mod line;
 pub mod lines;
+mod look;
 pub mod observe;
 pub mod outbox;
 mod pass;
 pub mod probe;
+mod report;
+mod tell;
 pub mod translate;
 pub mod unite;
 

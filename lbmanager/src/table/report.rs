@@ -1,0 +1,161 @@
+//! What a pass found, for the manager, for etcd and for the probes.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipvs::ServiceKey;
+use presence::model::Revision;
+use presence::store::Store;
+
+use super::kernel::Kernel;
+use super::line::Over;
+use super::pass::Decisions;
+use super::{Table, translate};
+use crate::manager::whole::Orders;
+use crate::plan;
+use crate::reconcile::{Report, Rest};
+use crate::record::{Reason, Record, Role, State};
+
+/// What happens by itself within this time is waited for (`--once`).
+const SOON: Duration = Duration::from_mins(1);
+
+impl<S: Store, K: Kernel> Table<S, K> {
+    pub(super) fn report(&mut self, decisions: &Decisions) {
+        for (key, decision) in decisions {
+            let Some(line) = self.lines.get(key) else {
+                continue;
+            };
+            let members = line.record.members.values();
+            let serving = members
+                .clone()
+                .filter(|known| known.state == State::Serving)
+                .count();
+            let all_in = members
+                .clone()
+                .all(|known| known.wanted != Role::Serve || known.state == State::Serving);
+            let error = line.record.error.as_ref();
+            let soon = plan::after(self.parts.clock.now(), SOON);
+            let looks_soon = line.look_at.is_some_and(|at| at <= soon);
+            let changes = !decision.changes.is_empty();
+            let drains = members.clone().any(|known| known.state == State::Draining);
+            let is_held = decision.desired.blocked.is_some() && drains;
+            let free = line.record.withheld.is_empty() && error.is_none();
+            let rest = if looks_soon || (changes && !self.parts.settings.dry_run) {
+                Rest::Busy
+            } else if all_in && free && !changes && !is_held {
+                Rest::InSync
+            } else {
+                Rest::Stuck
+            };
+
+            let report = Report {
+                rest,
+                desired: decision.desired.members.len(),
+                serving,
+                withheld: line.record.withheld.len(),
+                released: line.record.released,
+                error: error.map(|error| (error.what.clone(), "kernel")),
+                ..Report::default()
+            };
+            for id in &line.ids {
+                self.parts.board.report(id, report.clone());
+                if !self.parts.settings.dry_run && decision.over.is_none() {
+                    self.outbox.write(id, line.record.to_json());
+                }
+            }
+        }
+    }
+
+    /// Of regions whose word on a virtual service does not count.
+    pub(super) fn report_refused(&mut self, orders: &Orders) {
+        for (id, why) in &self.lines.refused {
+            let report = Report {
+                rest: Rest::Stuck,
+                error: Some((why.clone(), "config")),
+                released: orders.releases.view.of(id),
+                ..Report::default()
+            };
+            self.parts.board.report(id, report);
+            if !self.parts.settings.dry_run {
+                let tree = orders.balancers.get(id);
+                let record = Record {
+                    revision: tree.map_or(Revision::default(), |tree| tree.revision),
+                    manager: self.parts.settings.host.to_string(),
+                    problems: vec![why.clone()],
+                    ..Record::default()
+                };
+                self.outbox.write(id, record.to_json());
+            }
+        }
+    }
+
+    /// Lets go what is not managed any more, once it is remembered that its
+    /// status is deleted on purpose.
+    pub(super) fn finish(&mut self, orders: &Orders) {
+        for (key, over) in self.lines.ending.clone() {
+            let Some(line) = self.lines.get(&key) else {
+                continue;
+            };
+            let ids = line.ids.clone();
+            let mut waits = false;
+            let pretends = self.parts.settings.dry_run;
+            for id in ids.iter().filter(|id| !pretends && self.outbox.has(id)) {
+                if !orders.may_forget.contains(id) {
+                    self.parts.board.forgetting(id);
+                    waits = true;
+                }
+            }
+            if waits {
+                continue;
+            }
+            if let Err(error) = self.parts.ledger.remove(&key) {
+                if self.complaint.is_due(&error.to_string()) {
+                    tracing::error!("what is not managed any more cannot be forgotten: {error}");
+                }
+                return;
+            }
+            for id in &ids {
+                if !pretends && self.outbox.has(id) {
+                    self.outbox.delete(id);
+                }
+                self.parts.board.forgotten(id);
+                let why = match over {
+                    Over::Gone => "the tree has no member of it",
+                    Over::LeftAlone => "it is left as it is",
+                };
+                tracing::info!("{id}: no longer managed, {why}");
+            }
+            self.lines.forget(&key);
+        }
+    }
+
+    /// Tells the probes whom to ask: who is held in a region that other hosts
+    /// serve as well.
+    pub(super) fn hold(&mut self) {
+        let held: BTreeSet<SocketAddr> = self
+            .lines
+            .iter()
+            .filter(|line| is_tcp(&line.key))
+            .flat_map(|line| &line.record.withheld)
+            .filter(|(_, held)| matches!(held.reason, Reason::LeaseEnded | Reason::Unknown))
+            .filter_map(|(member, _)| Some(translate::server_key(member)?.0))
+            .collect();
+        self.held.send_if_modified(|asked| {
+            let news = *asked != held;
+            *asked = held;
+            news
+        });
+    }
+}
+
+/// Others do not answer a TCP connect, however well they are.
+fn is_tcp(key: &ServiceKey) -> bool {
+    matches!(
+        key,
+        ServiceKey::Address {
+            protocol: ipvs::Protocol::Tcp,
+            ..
+        }
+    )
+}
