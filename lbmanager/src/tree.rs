@@ -353,7 +353,9 @@ impl View for Tree {
                 .filter(|(member, _)| !listed.contains(*member))
                 .map(|(member, why)| (member.clone(), why))
                 .collect();
-            if departed.is_empty() && old.purged.is_none() {
+            // One that had but a config is heard of once more as well.
+            let stays = self.balancers.contains_key(id);
+            if departed.is_empty() && old.purged.is_none() && stays {
                 continue;
             }
             let newest = departed.iter().map(|(_, why)| why.revision).max();

@@ -111,7 +111,8 @@ impl Whole {
     }
 
     pub fn may_forget(&mut self, id: &BalancerId) {
-        if !self.may_forget.insert(id.clone()) {
+        // Of whom is dismissed nobody asks.
+        if !self.ids.contains(id) || !self.may_forget.insert(id.clone()) {
             return;
         }
         self.orders.send_modify(|orders| {

@@ -135,12 +135,21 @@ impl Ledger {
         written
     }
 
-    /// It is gone, or left alone.
-    pub fn remove(&mut self, service: &ServiceKey) -> Result<(), StateError> {
-        match self.services.remove(service) {
-            Some(_) => self.write(),
-            None => Ok(()),
+    /// They are gone, or left alone.
+    pub fn remove<'a>(
+        &mut self,
+        services: impl Iterator<Item = &'a ServiceKey>,
+    ) -> Result<(), StateError> {
+        let removed = services.filter_map(|service| self.services.remove_entry(service));
+        let removed: Vec<_> = removed.collect();
+        if removed.is_empty() {
+            return Ok(());
         }
+        let written = self.write();
+        if written.is_err() {
+            self.services.extend(removed);
+        }
+        written
     }
 
     fn write(&mut self) -> Result<(), StateError> {

@@ -23,7 +23,7 @@ pub struct Lines {
     regions: Vec<Region>,
     all: BTreeMap<ServiceKey, Line>,
     /// What the tree says, as it was last taken in.
-    said: BTreeMap<BalancerId, (ServiceKey, Arc<BalancerTree>)>,
+    said: Arc<BTreeMap<BalancerId, Arc<BalancerTree>>>,
     /// Records of a manager before, until the tree was taken in.
     records: BTreeMap<ServiceKey, (BalancerId, Record)>,
     /// Who has to be looked at.
@@ -32,6 +32,9 @@ pub struct Lines {
     pub ending: BTreeMap<ServiceKey, Over>,
     /// Regions whose word on a virtual service does not count, and why.
     pub refused: BTreeMap<BalancerId, String>,
+    /// Regions that have nothing to say any more of a virtual service that
+    /// others still speak of: their statuses go.
+    pub parting: BTreeSet<BalancerId>,
     general: Option<Arc<Config>>,
     frozen: Option<Arc<str>>,
     replacements: u32,
@@ -47,6 +50,8 @@ impl Lines {
         outbox: &Outbox,
     ) -> Self {
         let mut by_key: BTreeMap<ServiceKey, (BalancerId, Record)> = BTreeMap::new();
+        // Until one of them speaks.
+        let parting = records.keys().cloned().collect();
         for (id, record) in records {
             outbox.known(id.clone(), &record.to_json());
             let Some(key) = key_of(&id) else { continue };
@@ -61,11 +66,12 @@ impl Lines {
         Self {
             regions: settings.regions.clone(),
             all: BTreeMap::new(),
-            said: BTreeMap::new(),
+            said: Arc::default(),
             records: by_key,
             due: BTreeSet::new(),
             ending: BTreeMap::new(),
             refused: BTreeMap::new(),
+            parting,
             general: None,
             frozen: None,
             replacements: 0,
@@ -87,31 +93,22 @@ impl Lines {
         self.take_in_general(orders);
     }
 
-    /// Virtual services whose keys changed.
+    /// Virtual services whose keys changed. What the tree has forgotten had
+    /// been empty for long.
     fn news(&mut self, orders: &Orders) -> BTreeSet<ServiceKey> {
-        let mut changed = BTreeSet::new();
-        // They are the last in the order of kinds.
-        let of_ipvs = orders
-            .balancers
-            .iter()
-            .rev()
-            .take_while(|(id, _)| id.kind() == Kind::Ipvs)
-            .filter(|(id, _)| self.regions.contains(id.region()));
-        for (id, tree) in of_ipvs {
-            match self.said.get_mut(id) {
-                Some((_, known)) if Arc::ptr_eq(known, tree) => {}
-                Some((key, known)) => {
-                    *known = Arc::clone(tree);
-                    changed.insert(*key);
-                }
-                None => {
-                    let Some(key) = key_of(id) else { continue };
-                    self.said.insert(id.clone(), (key, Arc::clone(tree)));
-                    changed.insert(key);
-                }
-            }
+        let before = std::mem::replace(&mut self.said, Arc::clone(&orders.balancers));
+        if Arc::ptr_eq(&before, &self.said) {
+            return BTreeSet::new();
         }
-        changed
+        // They are the last in the order of kinds.
+        let of_ipvs = self.said.iter().rev();
+        let of_ipvs = of_ipvs.take_while(|(id, _)| id.kind() == Kind::Ipvs);
+        let news = of_ipvs.filter(|(id, tree)| {
+            let known = before.get(id);
+            self.regions.contains(id.region())
+                && known.is_none_or(|known| !Arc::ptr_eq(known, tree))
+        });
+        news.filter_map(|(id, _)| key_of(id)).collect()
     }
 
     /// What the ledger says that we made, and nobody else speaks of.
@@ -125,7 +122,7 @@ impl Lines {
         let mut said: Vec<(BalancerId, Arc<BalancerTree>)> = self
             .names(&key)
             .filter_map(|id| {
-                let tree = Arc::clone(&self.said.get(&id)?.1);
+                let tree = Arc::clone(self.said.get(&id)?);
                 Some((id, tree))
             })
             .collect();
@@ -158,8 +155,17 @@ impl Lines {
             },
         });
         let united = unite(&said, &line.record);
+        self.parting.extend(line.ids.iter().cloned());
         for (id, _) in &said {
-            self.refused.remove(id);
+            self.parting
+                .extend(self.refused.remove_entry(id).map(|(id, _)| id));
+        }
+        for id in united
+            .ids
+            .iter()
+            .chain(united.refused.iter().map(|(id, _)| id))
+        {
+            self.parting.remove(id);
         }
         self.refused.extend(united.refused);
         if united.tree.revision != line.tree.revision {
@@ -255,10 +261,10 @@ impl Lines {
     }
 
     /// It is not managed any more.
-    pub fn forget(&mut self, key: &ServiceKey) {
+    pub fn forget(&mut self, key: &ServiceKey) -> Option<Line> {
         self.due.remove(key);
         self.ending.remove(key);
-        self.all.remove(key);
+        self.all.remove(key)
     }
 
     /// Whether all that is known of it is from this host's own region.

@@ -21,21 +21,21 @@ impl<S: Store, K: Kernel> Table<S, K> {
     /// At a resync the text is compared with what is known; what differs, and
     /// now and then everything, is read anew.
     pub(super) async fn look_for_drift(&mut self, orders: &Orders) -> Result<bool, Failing> {
-        if std::mem::replace(&mut self.resync, orders.resync) == orders.resync {
+        if self.resync == orders.resync {
             return Ok(false);
         }
-        self.sweeps = (self.sweeps + 1) % SWEEPS;
-        let known = match &self.image {
-            Some(image) if self.sweeps != 0 => image,
-            _ => {
-                self.image = None;
-                return Ok(true);
+        let sweeps = (self.sweeps + 1) % SWEEPS;
+        let differs = match &self.image {
+            Some(image) if sweeps != 0 => {
+                image.differs(&self.parts.kernel.ask(Kernel::sweep).await?)
             }
+            _ => true,
         };
-        let text = self.parts.kernel.ask(Kernel::sweep).await?;
-        if known.differs(&text) {
+        if differs {
             self.image = None;
         }
+        self.resync = orders.resync;
+        self.sweeps = sweeps;
         Ok(true)
     }
 

@@ -11,7 +11,7 @@ use presence::keys;
 use presence::model::{BalancerId, HostId};
 use presence::process::backoff::Backoff;
 use presence::process::complaint::Complaint;
-use presence::store::{Store, Transaction};
+use presence::store::{Store, StoreError, Transaction};
 use tokio::sync::Notify;
 
 use crate::reconcile::Board;
@@ -34,7 +34,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What etcd has, as far as is known.
+    /// What etcd has, as far as is known, or does not take.
     written: BTreeMap<BalancerId, Seal>,
     /// What is being written at this moment.
     under_way: BTreeSet<BalancerId>,
@@ -96,8 +96,10 @@ impl Outbox {
     pub async fn run<S: Store>(&self, store: &S, host: &HostId, board: &Board) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut complaint = Complaint::every(Duration::from_mins(1));
+        // How many have to go one by one: one of them is not taken.
+        let mut apart = 0_usize;
         loop {
-            let batch = self.batch();
+            let batch = self.batch(if apart > 0 { 1 } else { OPERATIONS });
             if batch.is_empty() {
                 self.0.news.notified().await;
                 continue;
@@ -112,7 +114,22 @@ impl Outbox {
                             board.wrote(id, commit.header.revision);
                         }
                     }
-                    self.sent(batch);
+                    apart = apart.saturating_sub(batch.len());
+                    self.settled(batch);
+                }
+                Err(StoreError::Rejected { .. }) if batch.len() > 1 => {
+                    apart = batch.len();
+                    self.put_back(batch);
+                }
+                Err(error @ StoreError::Rejected { .. }) => {
+                    apart = apart.saturating_sub(1);
+                    for id in batch.keys() {
+                        tracing::error!(
+                            "{id}: its status cannot be written until it changes, and those who \
+                             wait for it wait: {error}"
+                        );
+                    }
+                    self.settled(batch);
                 }
                 Err(error) => {
                     let words = error.to_string();
@@ -126,11 +143,11 @@ impl Outbox {
         }
     }
 
-    fn batch(&self) -> BTreeMap<BalancerId, Option<Vec<u8>>> {
+    fn batch(&self, most: usize) -> BTreeMap<BalancerId, Option<Vec<u8>>> {
         let mut state = self.state();
         let mut batch = BTreeMap::new();
         let mut bytes = 0;
-        while batch.len() < OPERATIONS && (bytes < BYTES / 2 || batch.is_empty()) {
+        while batch.len() < most && (bytes < BYTES / 2 || batch.is_empty()) {
             let Some((id, status)) = state.pending.pop_first() else {
                 break;
             };
@@ -143,7 +160,8 @@ impl Outbox {
         batch
     }
 
-    fn sent(&self, batch: BTreeMap<BalancerId, Option<Vec<u8>>>) {
+    /// Written, or not to be tried again.
+    fn settled(&self, batch: BTreeMap<BalancerId, Option<Vec<u8>>>) {
         let mut state = self.state();
         state.under_way.clear();
         for (id, status) in batch {
@@ -172,4 +190,44 @@ fn transaction(host: &HostId, batch: &BTreeMap<BalancerId, Option<Vec<u8>>>) -> 
                 None => transaction.and_delete(key),
             }
         })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use presence::store::memory::MemoryStore;
+
+    use super::*;
+
+    fn id(number: u8) -> BalancerId {
+        format!("ipvs/edge/10.0.0.{number}:80").parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_that_etcd_does_not_take_holds_up_no_other() {
+        let (store, host) = (MemoryStore::new(), "host-1".parse().unwrap());
+        let board = Board::default();
+        let outbox = Outbox::default();
+        outbox.write(&id(1), vec![b' '; 2 << 20]);
+        for number in 2..9 {
+            outbox.write(&id(number), b"{}".to_vec());
+        }
+        let deadline = Duration::from_mins(1);
+        let written = async {
+            while !outbox.is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = outbox.run(&store, &host, &board) => {}
+            outcome = tokio::time::timeout(deadline, written) => outcome.unwrap(),
+        }
+        let has = |number| store.peek(&keys::status::balancer(&host, &id(number)));
+        assert!(has(1).is_none());
+        assert!((2..9).all(|number| has(number).is_some()));
+        // Not tried again as it is.
+        outbox.write(&id(1), vec![b' '; 2 << 20]);
+        assert!(outbox.is_empty());
+    }
 }

@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipvs::ServiceKey;
-use presence::model::Revision;
+use presence::model::{BalancerId, Revision};
 use presence::store::Store;
 
 use super::kernel::Kernel;
-use super::line::Over;
+use super::line::{Line, Over};
 use super::pass::Decisions;
 use super::{Table, translate};
 use crate::manager::whole::Orders;
 use crate::plan;
-use crate::reconcile::{Report, Rest};
+use crate::reconcile::{Report, Rest, words};
 use crate::record::{Reason, Record, Role, State};
 
 /// What happens by itself within this time is waited for (`--once`).
@@ -31,9 +31,12 @@ impl<S: Store, K: Kernel> Table<S, K> {
                 .clone()
                 .filter(|known| known.state == State::Serving)
                 .count();
-            let all_in = members
-                .clone()
-                .all(|known| known.wanted != Role::Serve || known.state == State::Serving);
+            let all_in = line.record.members.iter().all(|(member, known)| {
+                let wanted = decision.desired.members.get(member);
+                // The tree says that it gets no connections.
+                let resting = wanted.is_some_and(|wanted| wanted.options.weight == Some(0));
+                known.wanted != Role::Serve || known.state == State::Serving || resting
+            });
             let error = line.record.error.as_ref();
             let soon = plan::after(self.parts.clock.now(), SOON);
             let looks_soon = line.look_at.is_some_and(|at| at <= soon);
@@ -93,41 +96,51 @@ impl<S: Store, K: Kernel> Table<S, K> {
     /// Lets go what is not managed any more, once it is remembered that its
     /// status is deleted on purpose.
     pub(super) fn finish(&mut self, orders: &Orders) {
-        for (key, over) in self.lines.ending.clone() {
-            let Some(line) = self.lines.get(&key) else {
+        let parting = self.lines.parting.iter().cloned();
+        let parting: Vec<_> = parting.filter(|id| self.may_forget(id, orders)).collect();
+        for id in parting {
+            self.forget(&id);
+            self.lines.parting.remove(&id);
+        }
+        let mut ending = self.lines.ending.clone();
+        ending.retain(|key, _| {
+            let ids = self.lines.get(key).map_or(&[][..], |line| &line.ids);
+            // Each of them is asked for.
+            let waits = ids.iter().filter(|id| !self.may_forget(id, orders));
+            waits.count() == 0
+        });
+        if let Err(error) = self.parts.ledger.remove(ending.keys()) {
+            if self.complaint.is_due(&error.to_string()) {
+                tracing::error!("what is not managed any more cannot be forgotten: {error}");
+            }
+            return;
+        }
+        for (key, over) in ending {
+            let Some(line) = self.lines.forget(&key) else {
                 continue;
             };
-            let ids = line.ids.clone();
-            let mut waits = false;
-            let pretends = self.parts.settings.dry_run;
-            for id in ids.iter().filter(|id| !pretends && self.outbox.has(id)) {
-                if !orders.may_forget.contains(id) {
-                    self.parts.board.forgetting(id);
-                    waits = true;
-                }
+            for id in &line.ids {
+                self.forget(id);
+                tracing::info!("{id}: no longer managed, {}", farewell(&line, over));
             }
-            if waits {
-                continue;
-            }
-            if let Err(error) = self.parts.ledger.remove(&key) {
-                if self.complaint.is_due(&error.to_string()) {
-                    tracing::error!("what is not managed any more cannot be forgotten: {error}");
-                }
-                return;
-            }
-            for id in &ids {
-                if !pretends && self.outbox.has(id) {
-                    self.outbox.delete(id);
-                }
-                self.parts.board.forgotten(id);
-                let why = match over {
-                    Over::Gone => "the tree has no member of it",
-                    Over::LeftAlone => "it is left as it is",
-                };
-                tracing::info!("{id}: no longer managed, {why}");
-            }
-            self.lines.forget(&key);
         }
+    }
+
+    /// Whether its status may be deleted; if not, that is asked for.
+    fn may_forget(&self, id: &BalancerId, orders: &Orders) -> bool {
+        let has_status = !self.parts.settings.dry_run && self.outbox.has(id);
+        let waits = has_status && !orders.may_forget.contains(id);
+        if waits {
+            self.parts.board.forgetting(id);
+        }
+        !waits
+    }
+
+    fn forget(&self, id: &BalancerId) {
+        if !self.parts.settings.dry_run && self.outbox.has(id) {
+            self.outbox.delete(id);
+        }
+        self.parts.board.forgotten(id);
     }
 
     /// Tells the probes whom to ask: who is held in a region that other hosts
@@ -147,6 +160,25 @@ impl<S: Store, K: Kernel> Table<S, K> {
             news
         });
     }
+}
+
+/// Why it is not managed any more, and who of its members has no weight: nobody
+/// is left who would give it back.
+fn farewell(line: &Line, over: Over) -> String {
+    if over == Over::Gone {
+        return "the tree has no member of it".to_owned();
+    }
+    let members = line.record.members.iter();
+    let resting = members.filter(|(_, known)| known.quiesced_at.is_some());
+    let resting: Vec<_> = resting.map(|(member, _)| member.clone()).collect();
+    let left = "it is left as it is".to_owned();
+    if resting.is_empty() {
+        return left;
+    }
+    format!(
+        "{left}; not ready, and left with weight 0: {}",
+        words::list(&resting)
+    )
 }
 
 /// Others do not answer a TCP connect, however well they are.

@@ -41,6 +41,8 @@ type Files = BTreeMap<&'static str, Option<Vec<u8>>>;
 pub struct Host {
     pub store: MemoryStore,
     pub kernel: FakeKernel,
+    /// What the manager that was started last reports.
+    pub board: Board,
     clock: Clock,
     silent: Arc<Mutex<BTreeSet<String>>>,
     state: tempfile::TempDir,
@@ -53,6 +55,7 @@ impl Host {
         Self {
             store: MemoryStore::new(),
             kernel: FakeKernel::default(),
+            board: Board::default(),
             clock: Clock::system(),
             silent: Arc::default(),
             state: tempfile::tempdir().unwrap(),
@@ -70,7 +73,7 @@ impl Host {
             hold: Duration::from_mins(15),
             dry_run: false,
         };
-        let board = Board::default();
+        self.board = Board::default();
         let health = Health::starting();
         let files = StateDir::open(self.state.path()).unwrap();
         let table = table::Parts {
@@ -90,7 +93,7 @@ impl Host {
                 hold: settings.hold,
                 dry_run: false,
             },
-            board: board.clone(),
+            board: self.board.clone(),
         };
         let (trigger, shutdown) = Shutdown::manual();
         let (notifier, _) = Systemd::default().connect(health.clone());
@@ -100,7 +103,7 @@ impl Host {
             settings,
             launchers: BTreeMap::new(),
             whole: Some(Box::new(table)),
-            board,
+            board: self.board.clone(),
             history: History::open(files.file("history.json")).unwrap(),
             metrics: Metrics::new(&mut metrics::registry("lbmanager")),
             health,

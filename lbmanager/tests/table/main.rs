@@ -3,11 +3,16 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod crashes;
+mod endings;
+mod regions;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::time::Duration;
 
-use ipvs::{Command, DestinationConfig, Forward, Scheduler, ServiceConfig, ServiceFlags};
+use ipvs::{Command, DestinationConfig, Forward, Scheduler, ServiceConfig};
+use lbmanager::reconcile::Rest;
 use presence::keys::status;
 use presence::store::{Store, Transaction};
 use support::host::{HOST, Host, SHARED};
@@ -147,38 +152,6 @@ async fn the_last_key_takes_the_service_along() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_config_keeps_a_service_that_has_no_member() {
-    let mut host = Host::new();
-    host.start();
-    let config = format!("/lbManager/ipvs/{SHARED}/{VIP}/config");
-    host.put(&config, r#"{"scheduler": "sh", "persistence": 60}"#)
-        .await;
-    host.until_weights(VIP, &[]).await;
-    let set_up = host.kernel.config(VIP).unwrap();
-    assert_eq!(set_up.scheduler, Scheduler::SH);
-    assert_eq!(set_up.flags, ServiceFlags::FALLBACK);
-    assert_eq!(set_up.persistence, Some(Duration::from_mins(1)));
-    host.del(&config).await;
-    host.until("the service is gone", |host| {
-        host.kernel.weights(VIP).is_none()
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_purge_leaves_everything_as_it_is() {
-    let host = serving(&[A, B]).await;
-    let prefix = format!("/lbManager/ipvs/{SHARED}/{VIP}/");
-    let purge = Transaction::default().and_delete_prefix(prefix);
-    host.store.commit(purge).await.unwrap();
-    let id = Host::id(SHARED, VIP);
-    host.until("its status is gone", |host| host.status(&id).is_none())
-        .await;
-    host.pass(Duration::from_hours(1)).await;
-    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_others_made_is_not_touched() {
     let mut host = Host::new();
     for command in foreign() {
@@ -277,85 +250,6 @@ async fn one_that_was_not_ready_has_its_drain_when_it_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_purge_leaves_nobody_half_way_out() {
-    let host = serving(&[A, B]).await;
-    host.kernel.connect(VIP, A, 1);
-    host.del(&key(A)).await;
-    host.until_weights(VIP, &[(A, 0), (B, 1)]).await;
-    let config = format!("/lbManager/ipvs/{SHARED}/{VIP}/config");
-    host.put(&config, "{}").await;
-    let prefix = format!("/lbManager/ipvs/{SHARED}/{VIP}/");
-    let purge = Transaction::default().and_delete_prefix(prefix);
-    host.store.commit(purge).await.unwrap();
-    host.until_weights(VIP, &[(B, 1)]).await;
-    let id = Host::id(SHARED, VIP);
-    host.until("its status is gone", |host| host.status(&id).is_none())
-        .await;
-    host.pass(Duration::from_hours(1)).await;
-    host.until_weights(VIP, &[(B, 1)]).await;
-}
-
-/// Strangers in a service that others made are not this manager's, even where
-/// it was killed before it could write down what it found.
-#[tokio::test(start_paused = true)]
-async fn strangers_stay_strangers_over_a_crash() {
-    let mut host = Host::new();
-    for command in foreign() {
-        host.kernel.tamper(command);
-    }
-    host.start();
-    let key = Host::key(HOST, "192.0.2.1:443", "multiple", A);
-    host.die_after(1);
-    host.put(&key, "").await;
-    host.pass(Duration::from_secs(1)).await;
-    host.kill().await;
-    host.start();
-    host.pass(Duration::from_secs(5)).await;
-    let weights = host.kernel.weights("192.0.2.1:443").unwrap();
-    assert_eq!(weights.get("192.0.2.9:443"), Some(&7), "{weights:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_purge_that_leaves_the_config_leaves_the_real_servers() {
-    let mut host = Host::new();
-    host.start();
-    let config = format!("/lbManager/ipvs/{HOST}/{VIP}/config");
-    host.put(&config, r#"{"scheduler": "rr"}"#).await;
-    for member in [A, B] {
-        host.put(&own(member), "").await;
-    }
-    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
-    host.pass(Duration::from_mins(2)).await;
-    let prefix = format!("/lbManager/ipvs/{HOST}/{VIP}/multiple/");
-    let purge = Transaction::default().and_delete_prefix(prefix);
-    host.store.commit(purge).await.unwrap();
-    host.pass(Duration::from_hours(1)).await;
-    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
-    host.kill().await;
-    host.start();
-    host.pass(Duration::from_hours(1)).await;
-    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_service_that_moves_to_another_region_is_not_missed() {
-    let mut host = Host::new();
-    host.start();
-    host.put(&own(A), "").await;
-    host.until_weights(VIP, &[(A, 1)]).await;
-    host.pass(Duration::from_mins(1)).await;
-    let config = format!("/lbManager/ipvs/{SHARED}/{VIP}/config");
-    let moves = Transaction::put(config, r#"{"scheduler": "rr"}"#)
-        .and_put(key(B), "", None)
-        .and_delete(own(A));
-    host.store.commit(moves).await.unwrap();
-    host.until_weights(VIP, &[(B, 1)]).await;
-    host.pass(Duration::from_hours(1)).await;
-    host.until_weights(VIP, &[(B, 1)]).await;
-    assert!(host.kernel.gaps().is_empty(), "{:?}", host.kernel.gaps());
-}
-
-#[tokio::test(start_paused = true)]
 async fn one_that_somebody_revived_is_not_taken_for_drained() {
     let mut host = serving(&[A, B]).await;
     host.kernel.connect(VIP, A, 3);
@@ -377,21 +271,6 @@ async fn one_that_somebody_revived_is_not_taken_for_drained() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_regions_are_united_where_they_agree() {
-    let host = serving(&[A]).await;
-    host.put(&own(B), "").await;
-    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
-    let config = format!("/lbManager/ipvs/{SHARED}/{VIP}/config");
-    host.put(&config, r#"{"scheduler": "rr"}"#).await;
-    let id = Host::id(SHARED, VIP);
-    host.until("the other is told", |host| {
-        let status = host.status(&id);
-        status.is_some_and(|status| status.problems.join("").contains("is named first"))
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_store_that_was_restored_takes_nobody_out() {
     let mut host = Host::new();
     host.put(&key(A), "").await;
@@ -410,111 +289,13 @@ async fn a_store_that_was_restored_takes_nobody_out() {
     host.until_weights(VIP, &[(A, 1), (C, 1)]).await;
 }
 
-/// A change, and how the service is in the end.
-struct Scenario {
-    name: &'static str,
-    class: &'static str,
-    change: fn(&str) -> Transaction,
-    end: Option<&'static [(&'static str, u32)]>,
-}
-
-fn in_class(class: &str, member: &str) -> String {
-    Host::key(SHARED, VIP, class, member)
-}
-
-const SCENARIOS: &[Scenario] = &[
-    Scenario {
-        name: "one more",
-        class: "multiple",
-        change: |class| Transaction::put(in_class(class, C), ""),
-        end: Some(&[(A, 1), (B, 1), (C, 1)]),
-    },
-    Scenario {
-        name: "one less",
-        class: "multiple",
-        change: |class| Transaction::delete(in_class(class, A)),
-        end: Some(&[(B, 1)]),
-    },
-    Scenario {
-        name: "all replaced",
-        class: "multiple",
-        change: |class| {
-            Transaction::delete(in_class(class, A))
-                .and_delete(in_class(class, B))
-                .and_put(in_class(class, C), "", None)
-        },
-        end: Some(&[(C, 1)]),
-    },
-    Scenario {
-        name: "other weights",
-        class: "multiple",
-        change: |class| {
-            Transaction::put(in_class(class, A), r#"{"weight": 3}"#).and_put(
-                in_class(class, B),
-                r#"{"weight": 5}"#,
-                None,
-            )
-        },
-        end: Some(&[(A, 3), (B, 5)]),
-    },
-    Scenario {
-        name: "another single member",
-        class: "single",
-        change: |class| Transaction::put(in_class(class, C), ""),
-        end: Some(&[(C, 1)]),
-    },
-    Scenario {
-        name: "another scheduler, and one less",
-        class: "multiple",
-        change: |class| {
-            let config = format!("/lbManager/ipvs/{SHARED}/{VIP}/config");
-            Transaction::put(config, r#"{"scheduler": "mh"}"#).and_delete(in_class(class, B))
-        },
-        end: Some(&[(A, 1)]),
-    },
-];
-
-impl Scenario {
-    /// Runs it with a crash after so many commands. `false`: it has fewer.
-    async fn run(&self, commands: usize) -> bool {
-        let mut host = Host::new();
-        for command in foreign() {
-            host.kernel.tamper(command);
-        }
-        host.start();
-        for member in [A, B] {
-            host.put(&in_class(self.class, member), "").await;
-        }
-        host.until("it serves", |host| host.kernel.weights(VIP).is_some())
-            .await;
-        host.pass(Duration::from_secs(30)).await;
-        host.die_after(commands);
-        host.store.commit((self.change)(self.class)).await.unwrap();
-        host.pass(Duration::from_secs(2)).await;
-        let died = host.kill().await;
-        host.start();
-        if let Some(end) = self.end {
-            host.until_weights(VIP, end).await;
-        }
-        host.pass(Duration::from_mins(10)).await;
-        if let Some(end) = self.end {
-            host.until_weights(VIP, end).await;
-        }
-        host.until_weights("192.0.2.1:443", &[("192.0.2.9:443", 7)])
-            .await;
-        let gaps = host.kernel.gaps();
-        assert!(gaps.is_empty(), "{} after {commands}: {gaps:?}", self.name);
-        died
-    }
-}
-
 #[tokio::test(start_paused = true)]
-async fn a_crash_after_any_command_ends_as_the_tree_says() {
-    for scenario in SCENARIOS {
-        let mut points = 0;
-        while scenario.run(points).await {
-            points += 1;
-        }
-        assert!(points > 0, "{} has no command", scenario.name);
-    }
+async fn one_that_is_to_have_no_weight_is_as_the_tree_says() {
+    let host = serving(&[A, B]).await;
+    host.put(&key(A), r#"{"weight": 0}"#).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1)]).await;
+    host.pass(Duration::from_mins(2)).await;
+    let reports = host.board.watch();
+    let rest = reports.borrow()[&Host::id(SHARED, VIP)].rest;
+    assert_eq!(rest, Rest::InSync);
 }
