@@ -10,6 +10,7 @@ pub mod host;
 pub mod manager;
 pub mod metrics;
 pub mod observed;
+pub mod peers;
 pub mod plan;
 pub mod reconcile;
 pub mod record;

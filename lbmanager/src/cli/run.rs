@@ -27,6 +27,7 @@ use crate::backend::Backend;
 use crate::history::History;
 use crate::manager::{self, Launch, ManagerError, Parts, Settings};
 use crate::metrics::Metrics;
+use crate::peers::Claim;
 use crate::reconcile::{Board, NoHook, Shared};
 
 pub(super) const EXAMPLE: &str = "Example:
@@ -111,9 +112,11 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         settings: settings.for_reconcilers(),
         board: board.clone(),
     };
+    let whole = table(&args, &shared, &settings, &health)?;
     let parts = Parts {
         launchers: launchers(&args.backends, &shared, &mut registry)?,
-        whole: table(&args, &shared, &settings, &health)?,
+        claim: claim(&args, whole.as_deref())?,
+        whole,
         history: history(&args)?,
         metrics: Metrics::new(&mut registry),
         store,
@@ -167,13 +170,16 @@ async fn warn_of_v2_keys(tree: TreeArgs) {
 }
 
 async fn manage<S: Store>(parts: Parts<S>, once: bool) -> Result<ExitCode, Failure> {
-    let Some(manager) = manager::start(parts).await else {
+    let Some(manager) = manager::start(parts)
+        .await
+        .map_err(Failure::configuration)?
+    else {
         return Ok(ExitCode::SUCCESS);
     };
-    let in_sync = manager
-        .run(once)
-        .await
-        .map_err(|error: ManagerError| Failure::unexpected(error))?;
+    let in_sync = manager.run(once).await.map_err(|error| match error {
+        ManagerError::Taken(_) => Failure::configuration(error),
+        ManagerError::TaskEnded(_) => Failure::unexpected(error),
+    })?;
     if once && !in_sync {
         return Ok(ExitCode::from(CHANGES));
     }
@@ -194,6 +200,32 @@ fn settings(args: &RunArgs) -> Result<Settings, Failure> {
         hold: args.hold,
         dry_run: args.dry_run,
     })
+}
+
+/// Where the kernel says which boot this is.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// What this host's ID is claimed with. A dry run claims nothing.
+fn claim(
+    args: &RunArgs,
+    whole: Option<&dyn manager::whole::Launch>,
+) -> Result<Option<Claim>, Failure> {
+    if args.dry_run {
+        return Ok(None);
+    }
+    let boot = boot_id()?;
+    let regions = whole.map(manager::whole::Launch::regions);
+    let backends = backends::wanted(&args.backends)?;
+    Ok(Some(Claim::new(
+        boot,
+        backends,
+        &regions.unwrap_or_default(),
+    )))
+}
+
+fn boot_id() -> Result<String, Failure> {
+    let boot = std::fs::read_to_string(BOOT_ID).map_err(Failure::unexpected)?;
+    Ok(boot.trim().to_owned())
 }
 
 /// A dry run leaves no trace, here neither.
@@ -295,17 +327,17 @@ fn table<S: Store>(
     let ledger = if args.dry_run {
         ledger::Ledger::forgetful()
     } else {
-        let boot = std::fs::read_to_string(ledger::BOOT_ID).map_err(Failure::unexpected)?;
+        let boot = boot_id()?;
         let directory = args.daemon.state_dir(Path::new(STATE_DIR))?;
         let file = || directory.file::<ledger::Content>("ipvs.json");
-        match ledger::Ledger::open(file(), boot.trim()) {
+        match ledger::Ledger::open(file(), &boot) {
             Err(error @ StateError::Corrupt { .. }) => {
                 let aside = file().set_aside()?;
                 tracing::error!(
                     "what was remembered of virtual services is damaged, and kept as {}: {error}",
                     aside.display()
                 );
-                ledger::Ledger::open(file(), boot.trim())?
+                ledger::Ledger::open(file(), &boot)?
             }
             opened => opened?,
         }

@@ -5,9 +5,11 @@
 //! each load balancer, and [`Manager::run`] itself. If one ends that should
 //! not, the process ends.
 
+mod first;
 mod fleet;
 mod releases;
 mod start;
+mod statuses;
 mod told;
 pub mod whole;
 mod words;
@@ -25,7 +27,7 @@ use presence::process::exit::Failure;
 use presence::process::health::{Health, Heartbeat};
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
-use presence::store::{Store, StoreError, Transaction};
+use presence::store::{Store, StoreError};
 use presence::watch_state::Replaced;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -33,19 +35,20 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 
 pub use fleet::{Fleet, Launch};
 pub use releases::Releases;
-pub(crate) use start::{Mirrored, Remembered, Watched, mirror_tree, report, reports};
+pub(crate) use start::{Mirrored, Watched, mirror_tree};
 pub use start::{Parts, Settings, start};
+pub(crate) use statuses::{Remembered, report, reports};
 use told::Told;
 
 use crate::history::History;
 use crate::metrics::Metrics;
+use crate::peers::shares::Watcher;
+use crate::peers::{Managers, Taken};
 use crate::reconcile::{Board, Orders, Report, Rest};
 use crate::tree::Tree;
 
 /// How long reconcilers may take to end a pass at shutdown.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long a release stands that concerns several managers.
-const RELEASE: Duration = Duration::from_secs(5);
 /// The main loop turns at least this often.
 const TURN: Duration = Duration::from_secs(1);
 
@@ -55,6 +58,9 @@ pub enum ManagerError {
     /// A task ended that should not have.
     #[error("the task {0} ended; this is a fault of lbmanager")]
     TaskEnded(&'static str),
+    /// Another machine has the host ID.
+    #[error(transparent)]
+    Taken(#[from] Taken),
 }
 
 /// Keeps all load balancers of the tree.
@@ -72,6 +78,11 @@ pub struct Manager<S: Store> {
     /// replaced while nobody watched.
     pub(crate) unseen: watch::Sender<Option<Replaced>>,
     pub(crate) releases: watch::Receiver<Option<Arc<Snapshot<Releases>>>>,
+    pub(crate) managers: Mirrored<Managers>,
+    /// Whom of them it shares its regions with.
+    pub(crate) neighbours: Watcher,
+    /// Ends when another machine has the host ID.
+    pub(crate) claim: JoinSet<Taken>,
     pub(crate) mirrors: JoinSet<()>,
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
@@ -117,8 +128,12 @@ impl<S: Store> Manager<S> {
                 () = self.fleet.unexpected_end() => {
                     return Err(ManagerError::TaskEnded("reconciler"));
                 }
+                Some(ended) = self.claim.join_next() => {
+                    return Err(ended.map_or(ManagerError::TaskEnded("claim"), Into::into));
+                }
                 _ = self.snapshots.changed() => {}
                 _ = self.releases.changed() => {}
+                _ = self.managers.changed() => {}
                 _ = self.reports.changed() => {}
                 _ = self.connection.changed() => {}
                 () = sleep_until(self.resync_at) => {}
@@ -146,7 +161,9 @@ impl<S: Store> Manager<S> {
     async fn take_in(&mut self) {
         let snapshot = self.snapshots.borrow_and_update().clone();
         let releases = self.releases.borrow_and_update().clone();
-        let (Some(snapshot), Some(releases)) = (snapshot, releases) else {
+        let managers = self.managers.borrow_and_update().clone();
+        let (Some(snapshot), Some(releases), Some(managers)) = (snapshot, releases, managers)
+        else {
             return self.show(None);
         };
         if Instant::now() >= self.resync_at {
@@ -159,9 +176,11 @@ impl<S: Store> Manager<S> {
         self.report_malformed(&snapshot.view);
         self.take_reports();
         self.release(&snapshot, &releases.view).await;
+        let shares = self.neighbours.look(&managers, Instant::now());
         self.steer(Told {
             snapshot: Arc::clone(&snapshot),
             releases,
+            shares,
             frozen: self.history.frozen().map(Into::into),
             resync: self.resync,
         });
@@ -200,6 +219,7 @@ impl<S: Store> Manager<S> {
                 balancers: Arc::clone(&tree.balancers),
                 general: tree.general.clone(),
                 releases: Arc::clone(&news.releases),
+                shares: Arc::clone(&news.shares),
                 frozen: news.frozen.clone(),
                 replacements: news.snapshot.replacements,
                 resync: news.resync,
@@ -226,10 +246,10 @@ impl<S: Store> Manager<S> {
             // the revision seen last; the status records give it away.
             self.take_reports();
             let known = self.history.known();
-            match start::statuses(&self.store, &self.settings.host).await {
+            match statuses::statuses(&self.store, &self.settings.host).await {
                 Ok((header, statuses)) => {
                     self.take_reports();
-                    let statuses = start::revisions(&statuses);
+                    let statuses = statuses::revisions(&statuses);
                     let found = self.history.check(&known, header, &statuses, now);
                     self.reconnects = snapshot.reconnects;
                     self.save_history();
@@ -294,63 +314,6 @@ impl<S: Store> Manager<S> {
                 self.fleet.may_forget(id);
             }
         }
-    }
-
-    async fn release(&mut self, snapshot: &Snapshot<Tree>, releases: &Releases) {
-        if self.settings.dry_run || releases.is_empty() {
-            return;
-        }
-        if releases.all().is_some() && self.history.frozen().is_some() {
-            match start::statuses(&self.store, &self.settings.host).await {
-                Ok((header, statuses)) => {
-                    tracing::warn!("an operator releases everything; removals go on");
-                    self.history.accept(header, &start::revisions(&statuses));
-                    self.save_history();
-                }
-                Err(error) => self.complain("everything cannot be released yet", &error),
-            }
-            return;
-        }
-        let finished = self.finished_releases(snapshot, releases);
-        for transaction in finished {
-            if let Err(error) = self.store.commit(transaction).await {
-                return self.complain("a release that is done cannot be deleted yet", &error);
-            }
-        }
-    }
-
-    /// Releases that nobody waits for any more. Those that concern several
-    /// managers stand for a while, so that each has seen them.
-    fn finished_releases(
-        &mut self,
-        snapshot: &Snapshot<Tree>,
-        releases: &Releases,
-    ) -> Vec<Transaction> {
-        let now = Instant::now();
-        let standing: BTreeSet<Revision> = releases.revisions().collect();
-        self.released_at
-            .retain(|revision, _| standing.contains(revision));
-        for revision in standing {
-            self.released_at.entry(revision).or_insert(now);
-        }
-        let seen_by_all = |revision: Revision| {
-            let since = self.released_at.get(&revision);
-            since.is_some_and(|since| now.duration_since(*since) >= RELEASE)
-        };
-        let reports = self.reports.borrow();
-        let done = |id: &BalancerId, revision: Revision| {
-            let report = reports.get(id);
-            !self.fleet.has(id) || report.is_some_and(|report| report.released >= Some(revision))
-        };
-        let of_all = |revision| {
-            let mut known = snapshot.view.balancers.keys();
-            seen_by_all(revision) && known.all(|id| done(id, revision))
-        };
-        let of_one = |id: &BalancerId, revision| {
-            let alone = !self.fleet.has_others(id) || seen_by_all(revision);
-            self.fleet.cares_for(id) && alone && done(id, revision)
-        };
-        releases.finished(of_all, of_one).collect()
     }
 
     /// Whether what is remembered is on disk.

@@ -1,12 +1,20 @@
-//! Operators' releases, as the mirror keeps them.
+//! Operators' releases: as the mirror keeps them, and until they are done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use presence::departure::{Change, Step};
 use presence::keys;
-use presence::mirror::View;
+use presence::mirror::{Snapshot, View};
 use presence::model::{BalancerId, Revision};
-use presence::store::{Condition, Entry, Transaction};
+use presence::store::{Condition, Entry, Store, Transaction};
+use tokio::time::Instant;
+
+use super::{Manager, statuses};
+use crate::tree::Tree;
+
+/// How long a release stands that concerns several managers.
+const STANDS: Duration = Duration::from_secs(5);
 
 /// The releases that stand, each with its key's mod_revision.
 #[derive(Debug, Clone, Default)]
@@ -88,4 +96,63 @@ impl View for Releases {
     }
 
     fn succeed(&mut self, _: &Self, _: Revision) {}
+}
+
+impl<S: Store> Manager<S> {
+    pub(super) async fn release(&mut self, snapshot: &Snapshot<Tree>, releases: &Releases) {
+        if self.settings.dry_run || releases.is_empty() {
+            return;
+        }
+        if releases.all().is_some() && self.history.frozen().is_some() {
+            match statuses::statuses(&self.store, &self.settings.host).await {
+                Ok((header, statuses)) => {
+                    tracing::warn!("an operator releases everything; removals go on");
+                    self.history.accept(header, &statuses::revisions(&statuses));
+                    self.save_history();
+                }
+                Err(error) => self.complain("everything cannot be released yet", &error),
+            }
+            return;
+        }
+        let finished = self.finished_releases(snapshot, releases);
+        for transaction in finished {
+            if let Err(error) = self.store.commit(transaction).await {
+                return self.complain("a release that is done cannot be deleted yet", &error);
+            }
+        }
+    }
+
+    /// Releases that nobody waits for any more. Those that concern several
+    /// managers stand for a while, so that each has seen them.
+    fn finished_releases(
+        &mut self,
+        snapshot: &Snapshot<Tree>,
+        releases: &Releases,
+    ) -> Vec<Transaction> {
+        let now = Instant::now();
+        let standing: BTreeSet<Revision> = releases.revisions().collect();
+        self.released_at
+            .retain(|revision, _| standing.contains(revision));
+        for revision in standing {
+            self.released_at.entry(revision).or_insert(now);
+        }
+        let seen_by_all = |revision: Revision| {
+            let since = self.released_at.get(&revision);
+            since.is_some_and(|since| now.duration_since(*since) >= STANDS)
+        };
+        let reports = self.reports.borrow();
+        let done = |id: &BalancerId, revision: Revision| {
+            let report = reports.get(id);
+            !self.fleet.has(id) || report.is_some_and(|report| report.released >= Some(revision))
+        };
+        let of_all = |revision| {
+            let mut known = snapshot.view.balancers.keys();
+            seen_by_all(revision) && known.all(|id| done(id, revision))
+        };
+        let of_one = |id: &BalancerId, revision| {
+            let alone = !self.fleet.has_others(id) || seen_by_all(revision);
+            self.fleet.cares_for(id) && alone && done(id, revision)
+        };
+        releases.finished(of_all, of_one).collect()
+    }
 }

@@ -6,24 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::keys;
-use presence::keys::status::{Report, StatusKey};
-use presence::mirror::{self, Connection, Mirror};
-use presence::model::{BalancerId, HostId, Kind, Revision};
-use presence::process::backoff::Backoff;
+use presence::mirror::{self, Connection, Mirror, View};
+use presence::model::{BalancerId, HostId, Kind};
 use presence::process::clock::Clock;
 use presence::process::complaint::Complaint;
 use presence::process::health::{Health, Heartbeat};
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
-use presence::store::{Entry, Header, Listing, Store, StoreError};
+use presence::store::Store;
 use presence::watch_state::Replaced;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use super::{Fleet, Launch, Manager, Releases, TURN, whole};
+use super::statuses::{Remembered, revisions, statuses_in};
+use super::{Fleet, Launch, Manager, Releases, TURN, first, whole};
 use crate::history::History;
 use crate::metrics::Metrics;
+use crate::peers::shares::Watcher;
+use crate::peers::{Claim, Managers, Taken};
 use crate::reconcile::{self, Board};
 use crate::record::Record;
 use crate::tree::Tree;
@@ -77,6 +78,8 @@ pub struct Parts<S> {
     pub whole: Option<Box<dyn whole::Launch>>,
     /// Where the reconcilers of those report.
     pub board: Board,
+    /// What this host's ID is claimed with; `None`: it is not claimed.
+    pub claim: Option<Claim>,
     /// What is remembered of etcd's history.
     pub history: History,
     /// Counts and gauges.
@@ -89,80 +92,15 @@ pub struct Parts<S> {
     pub shutdown: Shutdown,
 }
 
-/// Status records with the mod_revision of their keys.
-pub(crate) type Statuses = BTreeMap<BalancerId, (Revision, Record)>;
-
-/// The same with who wrote them.
-pub(crate) type Reports = BTreeMap<Report, (Revision, Record)>;
-
-/// Reads the status of every load balancer.
-pub(crate) async fn statuses<S: Store>(
-    store: &S,
-    host: &HostId,
-) -> Result<(Header, Statuses), StoreError> {
-    let listing = store.list(&keys::status::balancers_prefix(), None).await?;
-    Ok((listing.header, statuses_in(listing, host)))
-}
-
-/// Where each host has its own, this host's.
-fn statuses_in(listing: Listing, host: &HostId) -> Statuses {
-    let statuses = reports_in(listing).into_iter();
-    let own = statuses.filter(|(report, _)| report.host().is_none_or(|other| other == host));
-    let statuses = own.map(|(report, status)| (report.balancer().clone(), status));
-    statuses.collect()
-}
-
-/// Reads the status records whose keys begin so.
-pub(crate) async fn reports<S: Store>(
-    store: &S,
-    begin: &str,
-) -> Result<(Header, Reports), StoreError> {
-    let listing = store.list(begin, None).await?;
-    Ok((listing.header, reports_in(listing)))
-}
-
-fn reports_in(listing: Listing) -> Reports {
-    let entries = listing.entries.into_iter();
-    let reports = entries.filter_map(|(key, entry)| {
-        let (report, record) = report(&key, &entry)?;
-        Some((report, (entry.mod_revision, record)))
-    });
-    reports.collect()
-}
-
-/// The status record that a key holds, if it does and can be read.
-pub(crate) fn report(key: &str, entry: &Entry) -> Option<(Report, Record)> {
-    let Ok(StatusKey::Balancer(report)) = key.parse() else {
-        return None;
-    };
-    match Record::from_json(&entry.value) {
-        Ok(record) => Some((report, record)),
-        Err(error) => {
-            tracing::error!(
-                "the status {key} cannot be read; the load balancer is treated as new: {error}"
-            );
-            // It is there, which says whose history this is.
-            Some((report, Record::default()))
-        }
-    }
-}
-
-/// The mod_revisions alone.
-pub(crate) fn revisions(statuses: &Statuses) -> BTreeMap<BalancerId, Revision> {
-    let statuses = statuses.iter();
-    statuses
-        .map(|(id, (revision, _))| (id.clone(), *revision))
-        .collect()
-}
-
-/// Reads the status records, waiting for etcd as long as it takes, and starts
-/// the mirrors. `None`: told to end before.
-pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
+/// Claims the host ID, reads the status records, waiting for etcd as long as
+/// it takes, and starts the mirrors. `None`: told to end before.
+pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, Taken> {
     let heartbeat = parts.health.heartbeat("manager", TURN * 30);
-    let listing = tokio::select! {
+    let shutdown = parts.shutdown.clone();
+    let (keeper, listing) = tokio::select! {
         biased;
-        () = parts.shutdown.triggered() => return None,
-        listing = first_statuses(&parts, &heartbeat) => listing,
+        () = shutdown.triggered() => return Ok(None),
+        first = first::first(&mut parts, &heartbeat) => first?,
     };
     let mut mirrors = JoinSet::new();
     let unseen = watch::Sender::new(None);
@@ -193,10 +131,27 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         .collect();
     // Nobody waits for it where the mirror has ended, as it does at shutdown.
     let _ = remembered.send(Remembered::by(&records));
-    let heartbeat_of_releases = heartbeat_of(&parts, "mirror of releases");
-    let releases = mirror_releases(&parts, heartbeat_of_releases, &mut mirrors);
+    let releases = Releases::default();
+    let prefix = keys::status::releases_prefix();
+    let releases = mirror(&parts, "releases", prefix, releases, &mut mirrors);
+    let prefix = keys::status::managers_prefix();
+    let managers = mirror(
+        &parts,
+        "managers",
+        prefix,
+        Managers::default(),
+        &mut mirrors,
+    );
+    let mut claim = JoinSet::new();
+    if let Some(keeper) = keeper {
+        claim.spawn(keeper.keep(managers.clone()));
+    }
+    let regions = parts.whole.as_ref().map(|whole| whole.regions());
     let resync_at = Instant::now() + parts.settings.next_resync();
-    Some(Manager {
+    Ok(Some(Manager {
+        neighbours: Watcher::new(parts.settings.host.clone(), regions.unwrap_or_default()),
+        managers,
+        claim,
         fleet: Fleet::new(
             parts.launchers,
             parts.whole,
@@ -229,38 +184,11 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Option<Manager<S>> {
         complaint: Complaint::every(Duration::from_mins(1)),
         history_complaint: Complaint::every(Duration::from_mins(1)),
         dismissed: false,
-    })
+    }))
 }
 
 fn heartbeat_of<S>(parts: &Parts<S>, task: &str) -> Heartbeat {
     parts.health.heartbeat(task, mirror::PROGRESS)
-}
-
-async fn first_statuses<S: Store>(
-    parts: &Parts<S>,
-    heartbeat: &presence::process::health::Heartbeat,
-) -> Listing {
-    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-    let mut complaint = Complaint::every(Duration::from_mins(1));
-    loop {
-        heartbeat.beat();
-        match parts
-            .store
-            .list(&keys::status::balancers_prefix(), None)
-            .await
-        {
-            Ok(listing) => return listing,
-            Err(error) => {
-                let words = format!("waiting for etcd, nothing is changed: {error}");
-                if complaint.is_due(&words) {
-                    tracing::warn!("{words}");
-                }
-                parts.notifier.status(words.clone());
-                parts.health.not_ready(words);
-                sleep(backoff.failed()).await;
-            }
-        }
-    }
 }
 
 /// How a manager minds a mirror; one that is read once only is not minded.
@@ -303,68 +231,24 @@ pub(crate) fn mirror_tree<S: Store>(
     (snapshot, connection)
 }
 
-fn mirror_releases<S: Store>(
+fn mirror<S: Store, V: View>(
     parts: &Parts<S>,
-    heartbeat: Heartbeat,
+    what: &str,
+    prefix: String,
+    empty: V,
     mirrors: &mut JoinSet<()>,
-) -> Mirrored<Releases> {
+) -> Mirrored<V> {
     let (snapshots, snapshot) = watch::channel(None);
     let mirror = Mirror {
         store: parts.store.clone(),
-        prefix: keys::status::releases_prefix(),
-        empty: Releases::default(),
-        replay: ready(|_: &Releases| None),
+        prefix,
+        empty,
+        replay: ready(|_: &V| None),
         told: None,
         snapshots,
         connection: watch::Sender::new(Connection::Starting),
-        heartbeat: Some(heartbeat),
+        heartbeat: Some(heartbeat_of(parts, &format!("mirror of {what}"))),
     };
     mirrors.spawn(mirror.run(parts.shutdown.clone()));
     snapshot
-}
-
-/// Who was listed when a record was written, and when that was.
-struct Known {
-    revision: Revision,
-    listed: Vec<presence::model::MemberId>,
-}
-
-impl Known {
-    fn of(record: &Record) -> Self {
-        let listed = record.members.iter();
-        Self {
-            revision: record.revision,
-            listed: listed
-                .filter(|(_, known)| known.mod_revision.is_some())
-                .map(|(member, _)| member.clone())
-                .collect(),
-        }
-    }
-}
-
-/// What the records of all load balancers remember.
-#[derive(Default)]
-pub(crate) struct Remembered(BTreeMap<BalancerId, Known>);
-
-impl Remembered {
-    /// What these records do.
-    pub(crate) fn by(records: &BTreeMap<BalancerId, Record>) -> Self {
-        let records = records.iter();
-        let known = records.map(|(id, record)| (id.clone(), Known::of(record)));
-        Self(known.collect())
-    }
-
-    /// From where the history is wanted: the oldest record that knew a member
-    /// which is not listed any more.
-    fn replay_from(&self, tree: &Tree) -> Option<Revision> {
-        self.0
-            .iter()
-            .filter(|(id, known)| {
-                let balancer = tree.balancer(id);
-                let lists = |member| balancer.is_some_and(|balancer| balancer.lists(member));
-                known.listed.iter().any(|member| !lists(member))
-            })
-            .map(|(_, known)| known.revision)
-            .min()
-    }
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use presence::mirror::Snapshot;
 
 use super::Releases;
+use crate::peers::Shares;
 use crate::tree::Tree;
 
 pub(super) struct Told {
     pub snapshot: Arc<Snapshot<Tree>>,
     pub releases: Arc<Snapshot<Releases>>,
+    pub shares: Arc<Shares>,
     pub frozen: Option<Arc<str>>,
     pub resync: u64,
 }
@@ -21,6 +23,7 @@ impl Told {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.snapshot, &other.snapshot)
             && Arc::ptr_eq(&self.releases, &other.releases)
+            && Arc::ptr_eq(&self.shares, &other.shares)
             && self.frozen == other.frozen
             && self.resync == other.resync
     }

@@ -12,6 +12,7 @@ use presence::process::shutdown::Shutdown;
 use tokio::sync::watch;
 
 use super::Releases;
+use crate::peers::Shares;
 use crate::record::Record;
 use crate::tree::{BalancerTree, Config, Tree};
 
@@ -25,6 +26,8 @@ pub struct Orders {
     pub general: Option<Arc<Config>>,
     /// Operators' releases.
     pub releases: Arc<Snapshot<Releases>>,
+    /// Who else serves the regions of this host.
+    pub shares: Arc<Shares>,
     /// Why nothing may be removed: the history was replaced.
     pub frozen: Option<Arc<str>>,
     /// How often the history was replaced.

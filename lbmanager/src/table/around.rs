@@ -3,16 +3,23 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipvs::ServiceKey;
+use presence::model::HostId;
 use presence::store::Store;
 
 use super::Table;
 use super::image::Image;
 use super::kernel::Kernel;
+use super::line::Line;
+use super::lines::Lines;
 use crate::host::masquerade::Look;
 use crate::host::service::Service;
+use crate::host::vips::Bound;
 use crate::host::{Host, HostSettings, Report};
+use crate::manager::whole::Orders;
+use crate::peers::{Share, Shares};
 
 /// What is around the table, and what was said of it.
 #[derive(Debug)]
@@ -21,6 +28,8 @@ pub struct Around {
     /// The table changed since it was last seen to.
     pub is_due: bool,
     binds: bool,
+    /// Who else serves the regions, when it was last seen to.
+    shares: Arc<Shares>,
     said: BTreeSet<String>,
 }
 
@@ -31,6 +40,7 @@ impl Around {
             binds: settings.bind_vips.is_some(),
             host: Host::new(settings),
             is_due,
+            shares: Arc::default(),
             said: BTreeSet::new(),
         }
     }
@@ -52,30 +62,24 @@ impl Around {
 
 impl<S: Store, K: Kernel> Table<S, K> {
     /// Sees to it, if the table changed or it is time to look for drift.
-    pub(super) async fn settle_around(&mut self, is_resync: bool) {
+    pub(super) async fn settle_around(&mut self, orders: &Orders, is_resync: bool) {
         let Some(around) = &mut self.around else {
             return;
         };
+        around.is_due |= !Arc::ptr_eq(&around.shares, &orders.shares);
         if !std::mem::take(&mut around.is_due) && !is_resync {
             return;
         }
+        around.shares = Arc::clone(&orders.shares);
         let ledger = &mut self.parts.ledger;
         let services = services(self.image.as_ref(), |key| ledger.has(key));
-        let own = self.lines.iter().filter(|line| self.lines.is_own(line));
-        let addresses = own.filter_map(|line| address(&line.key)).collect();
-        let shared = self.lines.iter().filter(|line| !self.lines.is_own(line));
-        let binds = around.binds;
-        let shared: Vec<String> = shared
-            .filter(|line| binds && address(&line.key).is_some())
-            .map(|line| {
-                format!(
-                    "{}: --bind-vips does not add its address: other hosts may serve the region {}",
-                    line.id(),
-                    line.id().region()
-                )
-            })
-            .collect();
-        let plan = match around.host.plan(&addresses, &services, ledger.bound()) {
+        let bound = ledger.bound();
+        let (addresses, shared) = if around.binds {
+            addresses(&self.lines, bound, &orders.shares)
+        } else {
+            Default::default()
+        };
+        let plan = match around.host.plan(&addresses, &services, bound) {
             Ok(plan) => plan,
             Err(error) => {
                 let report = Report {
@@ -109,6 +113,43 @@ impl<S: Store, K: Kernel> Table<S, K> {
         }
         around.tell(&report, shared);
     }
+}
+
+/// The addresses that the interface is to have, and why it does not get others.
+fn addresses(
+    lines: &Lines,
+    bound: &BTreeSet<Bound>,
+    shares: &Shares,
+) -> (BTreeSet<IpAddr>, BTreeSet<String>) {
+    let mut addresses = BTreeSet::new();
+    let mut withheld = BTreeSet::new();
+    for line in lines.iter() {
+        let Some(address) = address(&line.key) else {
+            continue;
+        };
+        let is_bound = bound.iter().any(|bound| bound.address == address);
+        match lines.share(line, shares) {
+            Share::With(others) => {
+                withheld.insert(not_bound(line, &others));
+            }
+            Share::Undecided if !is_bound => {}
+            // Until it is decided it stays as it is.
+            Share::Undecided | Share::Alone => {
+                addresses.insert(address);
+            }
+        }
+    }
+    (addresses, withheld)
+}
+
+fn not_bound(line: &Line, others: &BTreeSet<HostId>) -> String {
+    let others: Vec<&str> = others.iter().map(HostId::as_str).collect();
+    format!(
+        "{}: --bind-vips does not add its address: its region is served by {} as well, and only \
+         one host may answer for it",
+        line.id(),
+        others.join(", ")
+    )
 }
 
 fn services(image: Option<&Image>, is_ours: impl Fn(&ServiceKey) -> bool) -> Vec<Service> {

@@ -42,9 +42,6 @@ pub struct Content {
     bound: BTreeSet<Bound>,
 }
 
-/// Where the kernel says which boot this is.
-pub const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-
 impl Ledger {
     /// One that goes on from the file, if that is of this boot.
     pub fn open(file: StateFile<Content>, boot: &str) -> Result<Self, StateError> {

@@ -14,6 +14,7 @@ use super::line::{Line, Over, Quiet};
 use super::outbox::Outbox;
 use super::unite::unite;
 use crate::manager::whole::Orders;
+use crate::peers::{Share, Shares};
 use crate::record::Record;
 use crate::tree::{BalancerTree, Config};
 
@@ -265,6 +266,27 @@ impl Lines {
         self.due.remove(key);
         self.ending.remove(key);
         self.all.remove(key)
+    }
+
+    /// Who else serves the regions that it is in. A host's own is its own,
+    /// whoever else serves it.
+    pub fn share(&self, line: &Line, shares: &Shares) -> Share {
+        let own = self.regions.first();
+        let regions = line.ids.iter().map(BalancerId::region);
+        let mut others = BTreeSet::new();
+        let mut is_decided = true;
+        for region in regions.filter(|region| Some(*region) != own) {
+            match shares.get(region) {
+                Some(Share::With(hosts)) => others.extend(hosts.iter().cloned()),
+                Some(Share::Alone) => {}
+                Some(Share::Undecided) | None => is_decided = false,
+            }
+        }
+        match (others.is_empty(), is_decided) {
+            (false, _) => Share::With(others),
+            (true, true) => Share::Alone,
+            (true, false) => Share::Undecided,
+        }
     }
 
     /// Whether all that is known of it is from this host's own region.

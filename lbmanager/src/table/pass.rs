@@ -46,7 +46,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
         if self.lines.is_empty() {
             // Whoever has no virtual service needs no kernel that has them.
             self.image = None;
-            self.settle_around(false).await;
+            self.settle_around(orders, false).await;
             return Ok(None);
         }
         self.lines.mind_the_time(now);
@@ -58,7 +58,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
         self.mind_the_silent();
         self.count_connections().await?;
         self.settle(orders).await?;
-        self.settle_around(is_resync).await;
+        self.settle_around(orders, is_resync).await;
         if self.complaint.is_over() {
             tracing::info!("virtual services are brought in line with the tree again");
         }

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lbmanager::history::History;
-use lbmanager::manager::{self, Parts, Settings};
+use lbmanager::manager::{self, ManagerError, Parts, Settings};
 use lbmanager::metrics::Metrics;
+use lbmanager::peers::Claim;
 use lbmanager::reconcile::Board;
 use lbmanager::record::Record;
 use lbmanager::table;
@@ -43,11 +44,13 @@ pub struct Host {
     pub kernel: FakeKernel,
     /// What the manager that was started last reports.
     pub board: Board,
+    /// What tells it from others with its host ID.
+    pub machine: &'static str,
     clock: Clock,
     silent: Arc<Mutex<BTreeSet<String>>>,
     state: tempfile::TempDir,
     at_death: Arc<Mutex<Option<Files>>>,
-    manager: Option<(Trigger, JoinHandle<()>)>,
+    manager: Option<(Trigger, JoinHandle<Result<(), ManagerError>>)>,
 }
 
 impl Host {
@@ -56,6 +59,7 @@ impl Host {
             store: MemoryStore::new(),
             kernel: FakeKernel::default(),
             board: Board::default(),
+            machine: "machine-1",
             clock: Clock::system(),
             silent: Arc::default(),
             state: tempfile::tempdir().unwrap(),
@@ -76,6 +80,9 @@ impl Host {
         self.board = Board::default();
         let health = Health::starting();
         let files = StateDir::open(self.state.path()).unwrap();
+        let regions = [HOST, SHARED]
+            .map(|region| Region::parse(Kind::Ipvs, region).unwrap())
+            .to_vec();
         let table = table::Parts {
             store: self.store.clone(),
             kernel: Threaded::here(self.kernel.clone()),
@@ -86,9 +93,7 @@ impl Host {
             clock: self.clock.clone(),
             settings: table::Settings {
                 host: settings.host.clone(),
-                regions: [HOST, SHARED]
-                    .map(|region| Region::parse(Kind::Ipvs, region).unwrap())
-                    .to_vec(),
+                regions: regions.clone(),
                 settle: settings.settle,
                 hold: settings.hold,
                 dry_run: false,
@@ -104,6 +109,7 @@ impl Host {
             launchers: BTreeMap::new(),
             whole: Some(Box::new(table)),
             board: self.board.clone(),
+            claim: Some(Claim::new(self.machine.to_owned(), [Kind::Ipvs], &regions)),
             history: History::open(files.file("history.json")).unwrap(),
             metrics: Metrics::new(&mut metrics::registry("lbmanager")),
             health,
@@ -111,9 +117,10 @@ impl Host {
             shutdown,
         };
         let task = tokio::spawn(async move {
-            if let Some(manager) = manager::start(parts).await {
-                manager.run(false).await.unwrap();
+            if let Some(manager) = manager::start(parts).await? {
+                manager.run(false).await?;
             }
+            Ok(())
         });
         self.manager = Some((trigger, task));
     }
@@ -159,8 +166,19 @@ impl Host {
     pub async fn stop(&mut self) {
         if let Some((trigger, task)) = self.manager.take() {
             trigger.trigger();
-            task.await.unwrap();
+            task.await.unwrap().unwrap();
         }
+    }
+
+    /// Waits for the manager to end by itself, and says why it did.
+    pub async fn end(&mut self) -> ManagerError {
+        let (_trigger, task) = self.manager.take().unwrap();
+        task.await.unwrap().unwrap_err()
+    }
+
+    pub fn is_running(&self) -> bool {
+        let task = self.manager.as_ref().map(|(_, task)| task);
+        task.is_some_and(|task| !task.is_finished())
     }
 
     pub fn id(region: &str, service: &str) -> BalancerId {

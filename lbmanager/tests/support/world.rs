@@ -164,6 +164,7 @@ impl World {
             launchers,
             whole: None,
             board,
+            claim: None,
             history: History::open(file).unwrap(),
             metrics: Metrics::new(&mut metrics::registry("lbmanager")),
             health,
@@ -171,7 +172,7 @@ impl World {
             shutdown,
         };
         let task = tokio::spawn(async move {
-            if let Some(manager) = manager::start(parts).await {
+            if let Some(manager) = manager::start(parts).await.unwrap() {
                 manager.run(false).await.unwrap();
             }
         });

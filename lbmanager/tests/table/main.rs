@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod claims;
 mod crashes;
 mod endings;
 mod regions;
