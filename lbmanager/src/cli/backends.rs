@@ -31,35 +31,21 @@ pub(super) trait Take {
     fn take<B: Backend>(&mut self, kind: Kind, backend: B);
 }
 
-/// What `--backends` asks `run` for: without it, all that were built in.
+/// What `--backends` asks for: without it, all that were built in.
 pub(super) fn wanted(flag: &[Kind]) -> Result<BTreeSet<Kind>, Failure> {
-    let built_in = ONE_BY_ONE.iter().chain(AS_A_WHOLE).copied().collect();
-    chosen(flag, built_in, "is not built into this lbmanager; it has")
-}
-
-/// What `--backends` asks `plan` for.
-pub(super) fn looked_at(flag: &[Kind]) -> Result<BTreeSet<Kind>, Failure> {
-    let kinds = ONE_BY_ONE.iter().copied().collect();
-    chosen(
-        flag,
-        kinds,
-        "plan does not look at in this lbmanager; it does at",
-    )
-}
-
-fn chosen(flag: &[Kind], able: BTreeSet<Kind>, otherwise: &str) -> Result<BTreeSet<Kind>, Failure> {
+    let built_in: BTreeSet<Kind> = ONE_BY_ONE.iter().chain(AS_A_WHOLE).copied().collect();
     if flag.is_empty() {
-        return Ok(able);
+        return Ok(built_in);
     }
     let wanted: BTreeSet<Kind> = flag.iter().copied().collect();
-    let missing: BTreeSet<Kind> = wanted.difference(&able).copied().collect();
+    let missing: BTreeSet<Kind> = wanted.difference(&built_in).copied().collect();
     if missing.is_empty() {
         return Ok(wanted);
     }
     Err(Failure::usage(format!(
-        "--backends names {}, which {otherwise}: {}",
+        "--backends names {}, which is not built into this lbmanager; it has: {}",
         list(&missing),
-        list(&able),
+        list(&built_in),
     )))
 }
 

@@ -12,6 +12,8 @@ mod pause;
 mod plan;
 mod purge;
 mod read;
+#[cfg(feature = "ipvs")]
+mod regions;
 mod release;
 mod rm;
 mod run;

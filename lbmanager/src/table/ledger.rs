@@ -72,6 +72,14 @@ impl Ledger {
         }
     }
 
+    /// The same, with these to start from.
+    pub fn of(services: impl IntoIterator<Item = (ServiceKey, Kept)>) -> Self {
+        Self {
+            services: services.into_iter().collect(),
+            ..Self::forgetful()
+        }
+    }
+
     /// Whether it says anything.
     pub fn is_empty(&self) -> bool {
         self.services.is_empty() && self.bound.is_empty()

@@ -9,6 +9,7 @@
 //! | [`observe`] | pure | what it says of one virtual service |
 //! | [`line`] | pure | one virtual service: what is to be done to it |
 //! | `changes` | pure | from that to commands |
+//! | [`decide`] | pure | the same for one of all, as things are |
 //! | [`lines`] | pure | all of them, and which have to be looked at |
 //! | `pass`, `look`, `tell`, `report` | driver | a pass: observe, decide, tell the kernel, report |
 //! | [`ledger`] | a file | which virtual services this manager made |
@@ -23,6 +24,7 @@
 
 pub mod around;
 mod changes;
+pub mod decide;
 pub mod image;
 pub mod kernel;
 pub mod ledger;

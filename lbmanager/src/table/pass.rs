@@ -2,18 +2,17 @@
 //! kernel, report.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipvs::ServiceKey;
 use jiff::Timestamp;
-use presence::model::MemberId;
 use presence::store::Store;
 
+use super::Table;
+use super::decide::Scene;
 use super::image::Image;
 use super::kernel::{Kernel, KernelError};
-use super::line::{Around, Change, Decision};
-use super::{Table, translate};
+use super::line::{Change, Decision};
 use crate::manager::whole::Orders;
 use crate::reconcile::Failing;
 
@@ -112,52 +111,35 @@ impl<S: Store, K: Kernel> Table<S, K> {
 
     fn decide(&mut self, due: &BTreeSet<ServiceKey>, orders: &Orders) -> Decisions {
         let silent = self.silent.borrow().clone();
+        let settings = &self.parts.settings;
+        let scene = Scene {
+            now: self.parts.clock.now(),
+            hold: settings.hold,
+            settle: settings.settle,
+            ledger: &self.parts.ledger,
+            image: self.image.as_ref(),
+            silent: &silent,
+        };
         let mut decisions = Decisions::new();
         for key in due {
-            let own = self
-                .lines
-                .get(key)
-                .is_some_and(|line| self.lines.is_own(line));
-            let Some(line) = self.lines.get_mut(key) else {
+            let Some(decision) = self.lines.decide(key, orders, &scene) else {
                 continue;
             };
-            let silent = silent_members(line.record.withheld.keys(), &silent);
-            let around = Around {
-                now: self.parts.clock.now(),
-                general: orders.general.as_deref(),
-                release: line.release(orders),
-                frozen: orders.frozen.as_deref(),
-                hold: self.parts.settings.hold,
-                settle: self.parts.settings.settle,
-                own,
-                ours: self.parts.ledger.has(key),
-                made: self.parts.ledger.made(key),
-                present: self.image.as_ref().and_then(|image| image.get(key)),
-                silent: &silent,
-            };
-            line.record.manager = self.parts.settings.host.to_string();
-            let decision = line.decide(&around);
-            if line.refused.is_empty() && line.service_refused.is_none() {
-                line.record.error = None;
-            }
             match decision.over {
                 Some(over) => self.lines.ending.insert(*key, over),
                 None => self.lines.ending.remove(key),
             };
             decisions.insert(*key, decision);
+            let Some(line) = self.lines.get_mut(key) else {
+                continue;
+            };
+            line.record.manager = settings.host.to_string();
+            if line.refused.is_empty() && line.service_refused.is_none() {
+                line.record.error = None;
+            }
         }
         decisions
     }
-}
-
-fn silent_members<'a>(
-    members: impl Iterator<Item = &'a MemberId>,
-    silent: &BTreeSet<SocketAddr>,
-) -> BTreeSet<MemberId> {
-    let is_silent = |member: &&MemberId| {
-        translate::server_key(member).is_some_and(|server| silent.contains(&server.0))
-    };
-    members.filter(is_silent).cloned().collect()
 }
 
 fn lost() -> Failing {

@@ -61,7 +61,10 @@ async fn names_that_mean_nothing_exit_64_and_say_what_would() {
         (&["set", MEMBER, "--forward=masq"], "--forward is for ipvs"),
         (&["set", MEMBER, "drain"], "a JSON object is expected"),
         (&["set", MEMBER, "{\"wieght\":1}"], "has no option wieght"),
-        (&["plan", "--backends=ipvs"], "plan does not look at"),
+        (
+            &["plan", "--backends=route53"],
+            "is not built into this lbmanager",
+        ),
     ] {
         let stderr = rig.fails(64, args).await;
         assert!(stderr.contains(words), "{args:?}: {stderr}");

@@ -28,7 +28,7 @@ pub(super) struct Known {
     pub revision: Revision,
     pub tree: Tree,
     pub records: BTreeMap<BalancerId, Record>,
-    releases: Releases,
+    pub releases: Arc<Snapshot<Releases>>,
 }
 
 /// What one plan is made from.
@@ -49,16 +49,26 @@ pub(super) async fn gather<S: Store>(store: &S, args: &TreeArgs) -> Result<Known
     let records: BTreeMap<BalancerId, Record> = own
         .map(|(report, record)| (report.balancer().clone(), record))
         .collect();
-    let mut releases = Releases::default();
-    for (key, entry) in store.list(&status::releases_prefix(), None).await?.entries {
-        releases.list(&key, &entry);
-    }
+    let releases = releases(store).await?;
     let snapshot = snapshot(store, args, &records).await?;
     Ok(Known {
         revision: snapshot.header.revision,
         tree: snapshot.view.clone(),
         records,
-        releases,
+        releases: Arc::new(releases),
+    })
+}
+
+async fn releases<S: Store>(store: &S) -> Result<Snapshot<Releases>, Failure> {
+    let listing = store.list(&status::releases_prefix(), None).await?;
+    let mut view = Releases::default();
+    view.list_all(&listing.entries);
+    Ok(Snapshot {
+        header: listing.header,
+        replacements: 0,
+        replaced: None,
+        reconnects: 0,
+        view,
     })
 }
 
@@ -107,7 +117,7 @@ impl Known {
         let tree = self.tree.balancer(id).map_or(&nothing, AsRef::as_ref);
         let before = self.records.get(id).cloned().unwrap_or_default();
         let general = self.tree.general();
-        let release = self.releases.of(id);
+        let release = self.releases.view.of(id);
         let (desired, record) = absorb::take_in(id, before.clone(), tree, general, release, now);
         Question {
             before,

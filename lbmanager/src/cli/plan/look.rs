@@ -103,7 +103,7 @@ pub(super) async fn plan(id: &BalancerId, look: &dyn Look, asked: gather::Questi
     planned
 }
 
-fn tell(planned: &mut Planned, plan: Plan, before: &Record) {
+pub(super) fn tell(planned: &mut Planned, plan: Plan, before: &Record) {
     planned.in_sync = plan.is_in_sync();
     planned.waiting = plan.is_waiting();
     planned.register = plan

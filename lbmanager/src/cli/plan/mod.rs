@@ -2,15 +2,18 @@
 
 mod gather;
 mod look;
+#[cfg(feature = "ipvs")]
+mod table;
 mod text;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use futures::future::join_all;
 use jiff::Timestamp;
-use presence::model::{Class, Kind, MemberId, Revision};
+use presence::model::{BalancerId, Class, Kind, MemberId, Revision};
 use presence::process::exit::Failure;
 use presence::process::{cli, duration};
 use serde::Serialize;
@@ -21,6 +24,7 @@ use crate::record::{Reason, Withheld};
 pub(super) const EXAMPLE: &str = "Examples:
   lbmanager plan
   lbmanager plan elb/us-east-1/web --format json
+  lbmanager plan --backends ipvs --ipvs-region edge
 
 Reads the tree and the status records from etcd, looks at the load balancers, and makes the same
 plan as a manager. What only the manager knows is left out: the tree counts as quiet for long
@@ -37,7 +41,8 @@ JSON is one object:
     register        what is to be put in: member, note
     deregister      what is to be taken out then: member, reason, note
     withheld        what is to leave and may not yet: member, reason, why, until
-    waiting         whether somebody is on the way into service
+    commands        what the local kernel is told then, of virtual services
+    waiting         whether somebody is on the way into service, or drains
     problems        what is wrong with its keys, or blocks it
     error           why it could not be looked at, if so; then nothing else is known
 
@@ -62,6 +67,10 @@ pub struct PlanArgs {
     /// are told
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
     hold: Duration,
+
+    #[cfg(feature = "ipvs")]
+    #[command(flatten)]
+    regions: super::regions::RegionArgs,
 
     /// The kinds of load balancer to look at [default: all]
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
@@ -96,6 +105,9 @@ struct Planned {
     register: Vec<Entering>,
     deregister: Vec<Leaving>,
     withheld: Vec<Staying>,
+    /// What the kernel is told; of other kinds it is what is above.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    commands: Vec<String>,
     waiting: bool,
     problems: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,7 +138,7 @@ struct Staying {
 
 pub(super) async fn run(args: PlanArgs) -> Result<ExitCode, Failure> {
     let named = read::named(&args.tree, &args.balancers)?;
-    let wanted = super::backends::looked_at(&args.backends)?;
+    let wanted = super::backends::wanted(&args.backends)?;
     if let Some(left_out) = named.iter().find(|id| !wanted.contains(&id.kind())) {
         return Err(Failure::usage(format!(
             "{left_out} cannot be looked at: --backends, or what this lbmanager was built for, \
@@ -137,14 +149,16 @@ pub(super) async fn run(args: PlanArgs) -> Result<ExitCode, Failure> {
     let store = args.tree.one_shot().await?;
     let known = gather::gather(&store, &args.tree).await?;
     let chosen = read::choose(named, &known.tree, known.records.keys())?;
+    let now = Timestamp::now();
+    let (tables, chosen) = of_the_table(&args, &known, chosen, now).await?;
     let chosen = chosen.into_iter().filter(|id| known.is_managed(id));
     let looks = look::Looks::new(chosen, &wanted);
-    let now = Timestamp::now();
     let planned = looks.of.iter().map(|(id, look)| {
         let question = known.question(id, args.hold, now);
         look::plan(id, look.as_ref(), question)
     });
-    let planned = join_all(planned).await;
+    let mut planned = join_all(planned).await;
+    planned.extend(tables);
     let answer = Answer {
         revision: known.revision,
         in_sync: planned.iter().all(|planned| planned.in_sync),
@@ -161,4 +175,56 @@ pub(super) async fn run(args: PlanArgs) -> Result<ExitCode, Failure> {
         (false, true) => ExitCode::SUCCESS,
         (false, false) => ExitCode::from(CHANGES),
     })
+}
+
+/// The plans for virtual services of the local kernel, and who else there is.
+#[cfg(feature = "ipvs")]
+async fn of_the_table(
+    args: &PlanArgs,
+    known: &gather::Known,
+    chosen: BTreeSet<BalancerId>,
+    now: Timestamp,
+) -> Result<(Vec<Planned>, BTreeSet<BalancerId>), Failure> {
+    let host = args.tree.common.host_id()?;
+    let place = table::Place {
+        regions: args.regions.regions(&host)?,
+        host,
+        hold: args.hold,
+    };
+    let (of_kernels, others): (BTreeSet<_>, BTreeSet<_>) =
+        chosen.into_iter().partition(|id| id.kind() == Kind::Ipvs);
+    if !super::backends::wanted(&args.backends)?.contains(&Kind::Ipvs) {
+        return Ok((Vec::new(), others));
+    }
+    let (here, elsewhere): (BTreeSet<_>, BTreeSet<_>) =
+        of_kernels.into_iter().partition(|id| place.has(id));
+    let regions: BTreeSet<&str> = elsewhere.iter().map(|id| id.region().as_str()).collect();
+    if !args.balancers.is_empty() && !elsewhere.is_empty() {
+        return Err(Failure::usage(elsewhere_words(&regions)));
+    }
+    if !elsewhere.is_empty() {
+        tracing::info!("{}", elsewhere_words(&regions));
+    }
+    Ok((place.plan(known, &here, now).await?, others))
+}
+
+#[cfg(feature = "ipvs")]
+fn elsewhere_words(regions: &BTreeSet<&str>) -> String {
+    let regions: Vec<&str> = regions.iter().copied().collect();
+    format!(
+        "the virtual services of these regions are not looked at: {}; where this host serves \
+         them, say so with --ipvs-region",
+        regions.join(", ")
+    )
+}
+
+/// Nothing was built in that could look at them.
+#[cfg(not(feature = "ipvs"))]
+async fn of_the_table(
+    _: &PlanArgs,
+    _: &gather::Known,
+    chosen: BTreeSet<BalancerId>,
+    _: Timestamp,
+) -> Result<(Vec<Planned>, BTreeSet<BalancerId>), Failure> {
+    Ok((Vec::new(), chosen))
 }

@@ -26,8 +26,10 @@ fn balancer(planned: &Planned, now: Timestamp) -> Vec<String> {
     let problems = planned.problems.iter();
     lines.extend(problems.map(|problem| format!("  problem: {problem}")));
     lines.extend(columns("  ", &steps(planned, now)));
+    let commands = planned.commands.iter();
+    lines.extend(commands.map(|command| format!("  the kernel is told to {command}")));
     if planned.waiting {
-        let words = "  waiting: somebody has yet to get in service, or to be given up";
+        let words = "  waiting: somebody has yet to get in service, to be given up, or to drain";
         lines.push(words.to_owned());
     }
     lines

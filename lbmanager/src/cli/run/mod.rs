@@ -1,5 +1,8 @@
 //! `lbmanager run`.
 
+#[cfg(feature = "ipvs")]
+mod table;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
@@ -58,29 +61,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
     hold: Duration,
 
-    /// A region of ipvs that this host serves beside its own, which is named
-    /// by its host ID; may be repeated, and the one named first counts where
-    /// two disagree
     #[cfg(feature = "ipvs")]
-    #[arg(long, value_name = "REGION", value_parser = ipvs_region)]
-    ipvs_region: Vec<presence::model::Region>,
-
-    /// Add the virtual addresses of this host's own region to this interface,
-    /// a dummy one for example, and remove them again
-    #[cfg(feature = "ipvs")]
-    #[arg(long, value_name = "INTERFACE")]
-    bind_vips: Option<String>,
-
-    /// Rules of iptables for clients behind the same bridge as their real
-    /// server
-    #[cfg(feature = "ipvs")]
-    #[arg(long, value_enum, default_value_t)]
-    masquerade: crate::host::masquerade::Mode,
-
-    /// Settings of the kernel that virtual services need
-    #[cfg(feature = "ipvs")]
-    #[arg(long, value_enum, default_value_t)]
-    sysctl: crate::host::sysctl::Mode,
+    #[command(flatten)]
+    table: table::TableArgs,
 
     /// The kinds of load balancer to manage [default: all]
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
@@ -112,7 +95,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         settings: settings.for_reconcilers(),
         board: board.clone(),
     };
-    let whole = table(&args, &shared, &settings, &health)?;
+    let whole = whole(&args, &shared, &settings, &health)?;
     let parts = Parts {
         launchers: launchers(&args.backends, &shared, &mut registry)?,
         claim: claim(&args, whole.as_deref())?,
@@ -298,79 +281,24 @@ fn launchers<S: Store>(
     Ok(launchers.made)
 }
 
-#[cfg(feature = "ipvs")]
-fn ipvs_region(text: &str) -> Result<presence::model::Region, String> {
-    presence::model::Region::parse(Kind::Ipvs, text).map_err(|error| error.to_string())
-}
-
 /// The table of the local kernel, if it is to be kept.
 #[cfg(feature = "ipvs")]
-fn table<S: Store>(
+fn whole<S: Store>(
     args: &RunArgs,
     shared: &SharedParts<S>,
     settings: &Settings,
     health: &Health,
 ) -> Result<Option<Box<dyn manager::whole::Launch>>, Failure> {
-    use crate::table::kernel::{Linux, Threaded};
-    use crate::table::{self, ledger};
-
-    if !backends::wanted(&args.backends)?.contains(&Kind::Ipvs) {
-        return Ok(None);
-    }
-    let own = ipvs_region(settings.host.as_str()).map_err(Failure::usage)?;
-    let mut regions = vec![own];
-    for region in &args.ipvs_region {
-        if !regions.contains(region) {
-            regions.push(region.clone());
-        }
-    }
-    let ledger = if args.dry_run {
-        ledger::Ledger::forgetful()
-    } else {
-        let boot = boot_id()?;
-        let directory = args.daemon.state_dir(Path::new(STATE_DIR))?;
-        let file = || directory.file::<ledger::Content>("ipvs.json");
-        match ledger::Ledger::open(file(), &boot) {
-            Err(error @ StateError::Corrupt { .. }) => {
-                let aside = file().set_aside()?;
-                tracing::error!(
-                    "what was remembered of virtual services is damaged, and kept as {}: {error}",
-                    aside.display()
-                );
-                ledger::Ledger::open(file(), &boot)?
-            }
-            opened => opened?,
-        }
-    };
-    let parts = table::Parts {
-        store: shared.store.clone(),
-        kernel: Threaded::start(Linux::default()).map_err(Failure::unexpected)?,
-        around: (!args.dry_run).then(|| crate::host::HostSettings {
-            bind_vips: args.bind_vips.clone(),
-            masquerade: args.masquerade,
-            sysctl: args.sysctl,
-            ..crate::host::HostSettings::default()
-        }),
-        probe: table::probe::tcp(),
-        ledger,
-        heartbeat: health.heartbeat("table", table::PROGRESS),
-        clock: shared.clock.clone(),
-        settings: table::Settings {
-            host: settings.host.clone(),
-            regions,
-            settle: settings.settle,
-            hold: settings.hold,
-            dry_run: settings.dry_run,
-        },
-        board: shared.board.clone(),
-    };
-    Ok(Some(Box::new(parts)))
+    let is_wanted = backends::wanted(&args.backends)?.contains(&Kind::Ipvs);
+    is_wanted
+        .then(|| table::launcher(args, shared, settings, health))
+        .transpose()
 }
 
 /// Without it there is none to be kept.
 #[cfg(not(feature = "ipvs"))]
 #[expect(clippy::unnecessary_wraps, reason = "as with the feature")]
-fn table<S: Store>(
+fn whole<S: Store>(
     _: &RunArgs,
     _: &SharedParts<S>,
     _: &Settings,

@@ -1,0 +1,92 @@
+//! The table of the local kernel, as the command line has it.
+
+use std::path::Path;
+
+use clap::Args;
+use presence::process::exit::Failure;
+use presence::process::health::Health;
+use presence::process::state_file::StateError;
+use presence::store::Store;
+
+use super::{RunArgs, STATE_DIR, SharedParts, boot_id};
+use crate::cli::regions::RegionArgs;
+use crate::host::{HostSettings, masquerade, sysctl};
+use crate::manager::{Settings, whole};
+use crate::table::kernel::{Linux, Threaded};
+use crate::table::ledger::{Content, Ledger};
+use crate::table::{self, probe};
+
+/// Flags of `run` that concern it.
+#[derive(Debug, Clone, Args)]
+pub struct TableArgs {
+    #[command(flatten)]
+    regions: RegionArgs,
+
+    /// Add the virtual addresses of this host's own region, and of those that
+    /// no other live host serves, to this interface, a dummy one for example,
+    /// and remove them again
+    #[arg(long, value_name = "INTERFACE")]
+    bind_vips: Option<String>,
+
+    /// Rules of iptables for clients behind the same bridge as their real
+    /// server
+    #[arg(long, value_enum, default_value_t)]
+    masquerade: masquerade::Mode,
+
+    /// Settings of the kernel that virtual services need
+    #[arg(long, value_enum, default_value_t)]
+    sysctl: sysctl::Mode,
+}
+
+/// What keeps it.
+pub(super) fn launcher<S: Store>(
+    args: &RunArgs,
+    shared: &SharedParts<S>,
+    settings: &Settings,
+    health: &Health,
+) -> Result<Box<dyn whole::Launch>, Failure> {
+    let flags = &args.table;
+    let around = HostSettings {
+        bind_vips: flags.bind_vips.clone(),
+        masquerade: flags.masquerade,
+        sysctl: flags.sysctl,
+        ..HostSettings::default()
+    };
+    Ok(Box::new(table::Parts {
+        store: shared.store.clone(),
+        kernel: Threaded::start(Linux::default()).map_err(Failure::unexpected)?,
+        around: (!args.dry_run).then_some(around),
+        probe: probe::tcp(),
+        ledger: ledger(args)?,
+        heartbeat: health.heartbeat("table", table::PROGRESS),
+        clock: shared.clock.clone(),
+        settings: table::Settings {
+            host: settings.host.clone(),
+            regions: flags.regions.regions(&settings.host)?,
+            settle: settings.settle,
+            hold: settings.hold,
+            dry_run: settings.dry_run,
+        },
+        board: shared.board.clone(),
+    }))
+}
+
+fn ledger(args: &RunArgs) -> Result<Ledger, Failure> {
+    if args.dry_run {
+        return Ok(Ledger::forgetful());
+    }
+    let boot = boot_id()?;
+    let directory = args.daemon.state_dir(Path::new(STATE_DIR))?;
+    let file = || directory.file::<Content>("ipvs.json");
+    match Ledger::open(file(), &boot) {
+        Err(error @ StateError::Corrupt { .. }) => {
+            let aside = file().set_aside()?;
+            tracing::error!(
+                "what was remembered of virtual services is damaged, and kept as {}: {error}",
+                aside.display()
+            );
+            Ok(Ledger::open(file(), &boot)?)
+        }
+        opened => Ok(opened?),
+    }
+}
