@@ -35,7 +35,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 
 pub use fleet::{Fleet, Launch};
 pub use releases::Releases;
-pub(crate) use start::{Mirrored, Watched, mirror_tree};
+pub(crate) use start::{Mirrored, Watched, mirror, mirror_tree};
 pub use start::{Parts, Settings, start};
 pub(crate) use statuses::{Remembered, report, reports};
 use told::Told;

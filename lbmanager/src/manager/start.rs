@@ -131,16 +131,21 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, 
         .collect();
     // Nobody waits for it where the mirror has ended, as it does at shutdown.
     let _ = remembered.send(Remembered::by(&records));
-    let releases = Releases::default();
-    let prefix = keys::status::releases_prefix();
-    let releases = mirror(&parts, "releases", prefix, releases, &mut mirrors);
-    let prefix = keys::status::managers_prefix();
-    let managers = mirror(
-        &parts,
-        "managers",
-        prefix,
-        Managers::default(),
+    let releases = mirror(
+        &parts.store,
+        keys::status::releases_prefix(),
+        Releases::default(),
+        Some(heartbeat_of(&parts, "mirror of releases")),
         &mut mirrors,
+        &parts.shutdown,
+    );
+    let managers = mirror(
+        &parts.store,
+        keys::status::managers_prefix(),
+        Managers::default(),
+        Some(heartbeat_of(&parts, "mirror of managers")),
+        &mut mirrors,
+        &parts.shutdown,
     );
     let mut claim = JoinSet::new();
     if let Some(keeper) = keeper {
@@ -231,24 +236,26 @@ pub(crate) fn mirror_tree<S: Store>(
     (snapshot, connection)
 }
 
-fn mirror<S: Store, V: View>(
-    parts: &Parts<S>,
-    what: &str,
+/// Starts a mirror that asks for no causes.
+pub(crate) fn mirror<S: Store, V: View>(
+    store: &S,
     prefix: String,
     empty: V,
+    heartbeat: Option<Heartbeat>,
     mirrors: &mut JoinSet<()>,
+    shutdown: &Shutdown,
 ) -> Mirrored<V> {
     let (snapshots, snapshot) = watch::channel(None);
     let mirror = Mirror {
-        store: parts.store.clone(),
+        store: store.clone(),
         prefix,
         empty,
         replay: ready(|_: &V| None),
         told: None,
         snapshots,
         connection: watch::Sender::new(Connection::Starting),
-        heartbeat: Some(heartbeat_of(parts, &format!("mirror of {what}"))),
+        heartbeat,
     };
-    mirrors.spawn(mirror.run(parts.shutdown.clone()));
+    mirrors.spawn(mirror.run(shutdown.clone()));
     snapshot
 }

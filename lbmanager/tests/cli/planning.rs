@@ -123,8 +123,11 @@ async fn a_load_balancer_that_cannot_be_looked_at_is_told_beside_the_others() {
     let unseen = "elb/us-east-1/wbe, class multiple: cannot be looked at: ";
     assert!(answer.stdout.contains(unseen), "{answer:?}");
     assert!(answer.stdout.contains("+ i-00000001"), "{answer:?}");
+    rig.put("ipvs/lb-1/10.0.0.1:80/multiple/10.0.0.2:80", "")
+        .await;
     let answer = plan(&rig, &aws, &["ipvs/lb-1/10.0.0.1:80"]).await;
     assert_eq!(answer.code, Some(64), "{answer:?}");
+    assert!(answer.stderr.contains("--ipvs-region"), "{answer:?}");
 }
 
 async fn manage_once(rig: &Rig, aws: &Aws) {

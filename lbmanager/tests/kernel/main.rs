@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod claims;
+mod plans;
 mod tables;
 mod traffic;
 mod world;
@@ -15,6 +17,10 @@ use testbed::kernel_tests;
 
 fn main() -> ExitCode {
     Suite::new(kernel_tests![
+        claims::are_refused_to_a_second_machine,
+        claims::decide_who_answers_for_a_shared_address,
+        plans::say_what_a_manager_would_do,
+        plans::see_what_was_changed_by_hand,
         tables::follows_the_tree,
         tables::of_all_kinds_are_made,
         tables::are_repaired_when_somebody_changes_them,

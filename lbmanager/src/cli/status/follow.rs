@@ -9,13 +9,12 @@ use jiff::Timestamp;
 use presence::departure::{Change, Step};
 use presence::keys;
 use presence::keys::status::{Report, StatusKey};
-use presence::mirror::{Connection, Mirror, View};
+use presence::mirror::View;
 use presence::model::{BalancerId, HostId, Revision};
 use presence::process::cli;
 use presence::process::exit::Failure;
 use presence::process::shutdown::Shutdown;
 use presence::store::{Entry, Store};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{Format, Shown, StatusArgs, json, text};
@@ -51,28 +50,6 @@ impl View for Records {
     fn succeed(&mut self, _: &Self, _: Revision) {}
 }
 
-fn mirror<S: Store, V: View>(
-    store: &S,
-    prefix: String,
-    empty: V,
-    shutdown: &Shutdown,
-    tasks: &mut JoinSet<()>,
-) -> Mirrored<V> {
-    let (snapshots, snapshot) = watch::channel(None);
-    let mirror = Mirror {
-        store: store.clone(),
-        prefix,
-        empty,
-        replay: std::future::ready(|_: &V| None),
-        told: None,
-        snapshots,
-        connection: watch::Sender::new(Connection::Starting),
-        heartbeat: None,
-    };
-    tasks.spawn(mirror.run(shutdown.clone()));
-    snapshot
-}
-
 pub(super) async fn run<S: Store>(
     store: S,
     args: &StatusArgs,
@@ -84,9 +61,16 @@ pub(super) async fn run<S: Store>(
     let mut tasks = JoinSet::new();
     let empty = Tree::new(Arc::new(args.tree.prefix.clone()));
     let prefix = args.tree.prefix.prefix();
-    let mut trees = mirror(&store, prefix, empty, &shutdown, &mut tasks);
+    let mut trees = manager::mirror(&store, prefix, empty, None, &mut tasks, &shutdown);
     let prefix = keys::status::balancers_prefix();
-    let mut records = mirror(&store, prefix, Records::default(), &shutdown, &mut tasks);
+    let mut records = manager::mirror(
+        &store,
+        prefix,
+        Records::default(),
+        None,
+        &mut tasks,
+        &shutdown,
+    );
     let mut last = Last::new();
     loop {
         show(args, named, &mut last, &mut trees, &mut records)?;
@@ -95,6 +79,10 @@ pub(super) async fn run<S: Store>(
             // All cancel-safe: what was missed is still there when asked again.
             () = shutdown.triggered() => break,
             Some(_) = tasks.join_next() => {
+                // Told to end, a mirror may be faster than this loop.
+                if shutdown.is_triggered() {
+                    break;
+                }
                 return Err(Failure::unexpected("a mirror of etcd ended; this is a fault of lbmanager"));
             }
             _ = trees.changed() => {}
