@@ -17,6 +17,7 @@
 //! | [`shutdown`] | SIGTERM and SIGINT as one future |
 //! | [`state_file`] | small files that survive a crash whole |
 //! | [`systemd`] | READY, STATUS, WATCHDOG, STOPPING |
+//! | [`words`] | times, columns and lists as people read them |
 
 pub mod args;
 pub mod backoff;
@@ -33,6 +34,7 @@ pub mod metrics;
 pub mod shutdown;
 pub mod state_file;
 pub mod systemd;
+pub mod words;
 
 /// The commit that this was built from: 12 hexadecimal digits, or `unknown`
 /// where there was no git.
