@@ -13,6 +13,7 @@
 //! | [`departure`] | pure | why a key vanished |
 //! | [`mirror`] | task | the store below a prefix as one consistent snapshot |
 //! | [`publisher`] | task | the keys this process wants, kept in the store on one lease |
+//! | [`probe`] | driver and pure | whether a service answers: one attempt, and what many of them say |
 //! | [`process`] | plumbing | clock, shutdown, back-off, logging, systemd, exit codes |
 //!
 //! Tasks and channels: [`mirror::run`] owns the sending half of a `watch`
@@ -24,6 +25,7 @@ pub mod departure;
 pub mod keys;
 pub mod mirror;
 pub mod model;
+pub mod probe;
 pub mod process;
 pub mod publisher;
 pub mod store;
