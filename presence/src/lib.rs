@@ -17,7 +17,7 @@
 //! | [`process`] | plumbing | clock, shutdown, back-off, logging, systemd, exit codes |
 //!
 //! Tasks and channels: [`mirror::run`] owns the sending half of a `watch`
-//! channel of snapshots; [`publisher::run`] takes the wanted keys from one
+//! channel of snapshots; [`publisher::Publisher`] takes the wanted keys from one
 //! `watch` channel and reports on another. Both end when the shutdown handed
 //! to them says so, and neither detaches anything.
 

@@ -7,6 +7,7 @@
 //! | [`cli`] | completions and manual pages |
 //! | [`clock`] | time that tests can hold still |
 //! | [`complaint`] | the same trouble again and again, without a flood of warnings |
+//! | [`daemon`] | words for systemd and pages over HTTP around a daemon's work |
 //! | [`duration`] | durations as people write them |
 //! | [`etcd_args`] | how etcd is reached: etcdctl's flags and variables |
 //! | [`exit`] | exit codes, and the last words on stderr |
@@ -24,6 +25,7 @@ pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod complaint;
+pub mod daemon;
 pub mod duration;
 pub mod etcd_args;
 pub mod exit;

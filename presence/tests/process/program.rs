@@ -81,7 +81,7 @@ async fn run(arguments: &DaemonArgs) -> Result<(), Failure> {
 
     let mut tasks: JoinSet<&'static str> = JoinSet::new();
     let sending = tokio::spawn(sender.run());
-    if let Some(endpoint) = arguments.listen().await? {
+    if let Some(endpoint) = arguments.listen.listen().await? {
         let registry = Arc::new(metrics::registry("plumbing"));
         let serving = endpoint.serve(health.clone(), registry);
         tasks.spawn(async {

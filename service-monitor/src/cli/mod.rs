@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod hosts;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Probe a service, and keep its presence in etcd true
+    #[command(after_help = watch::EXAMPLE)]
+    Watch(Box<watch::WatchArgs>),
+
     /// List the instances of a service that are up
     #[command(after_help = hosts::EXAMPLE)]
     Hosts(hosts::HostsArgs),
@@ -73,6 +78,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         .map_err(Failure::unexpected)?;
     let result = runtime.block_on(async {
         match cli.command {
+            Command::Watch(args) => Box::pin(watch::run(*args)).await,
             Command::Hosts(args) => hosts::run(args).await,
             Command::Completions(args) => args.write(&mut Cli::command()),
             Command::Man(args) => args.write(Cli::command()),
