@@ -3,6 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 
+use clap::Args;
 use nix::ifaddrs::getifaddrs;
 use presence::process::exit::Failure;
 
@@ -58,13 +59,24 @@ impl From<AddressError> for Failure {
     }
 }
 
-/// The address of this host: as `flag` says, or the variable, or that of the
-/// interface with the default route.
-pub fn of_host(flag: Option<&str>) -> Result<IpAddr, AddressError> {
-    let variable = std::env::var(VARIABLE).ok();
-    match chosen(flag, variable.as_deref())? {
-        Some(address) => Ok(address),
-        None => unless_bridged(by_default_route()?),
+/// What says where this host is reached.
+#[derive(Debug, Clone, Args)]
+pub struct AddressArgs {
+    /// Where others reach this host [default: the address of the interface
+    /// with the default route] [env: COREOS_PRIVATE_IPV4]
+    #[arg(long, value_name = "ADDRESS")]
+    host_ip: Option<String>,
+}
+
+impl AddressArgs {
+    /// The address of this host: as the flag says, or the variable, or that of
+    /// the interface with the default route.
+    pub fn of_host(&self) -> Result<IpAddr, AddressError> {
+        let variable = std::env::var(VARIABLE).ok();
+        match chosen(self.host_ip.as_deref(), variable.as_deref())? {
+            Some(address) => Ok(address),
+            None => unless_bridged(by_default_route()?),
+        }
     }
 }
 

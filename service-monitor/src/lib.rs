@@ -4,6 +4,7 @@
 //! | module | kind | |
 //! | --- | --- | --- |
 //! | [`address`] | pure, and one question to the kernel | where this host is reached |
+//! | [`catalogue`] | pure | who is there, and which of them are wanted |
 //! | [`prober`] | task | asks the service, and judges by the answers |
 //! | [`watcher`] | task | publishes what the prober finds, and tells of it |
 //! | [`metrics`] | | what `/metrics` says of a watch |
@@ -15,6 +16,7 @@
 //! second one, and hears on a third how that stands.
 
 pub mod address;
+pub mod catalogue;
 pub mod cli;
 pub mod metrics;
 pub mod prober;

@@ -1,6 +1,7 @@
 //! What a command line can tell of itself: completions and manual pages.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -58,13 +59,17 @@ fn manual_pages(command: Command, directory: &Path) -> Result<(), Failure> {
 /// Writes data to stdout. A reader that has seen enough (`| head`) is no
 /// error.
 pub fn print(data: &[u8]) -> Result<(), Failure> {
+    print_on(data).map(|_| ())
+}
+
+/// The same for whoever has more to write. Break: the reader has seen enough.
+pub fn print_on(data: &[u8]) -> Result<ControlFlow<()>, Failure> {
     use io::Write;
     let mut stdout = io::stdout().lock();
     match stdout.write_all(data).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(OWN_FAULT, error).context("cannot write to stdout"))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(Failure::new(OWN_FAULT, error).context("cannot write to stdout")),
     }
 }
 

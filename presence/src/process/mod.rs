@@ -15,6 +15,7 @@
 //! | [`http`] | `/metrics`, `/healthz`, `/readyz` |
 //! | [`logging`] | one event a line: journal, text or JSON |
 //! | [`metrics`] | the registry, with prefix and build information |
+//! | [`replace()`](replace::replace) | a file that is replaced whole |
 //! | [`shutdown`] | SIGTERM and SIGINT as one future |
 //! | [`state_file`] | small files that survive a crash whole |
 //! | [`systemd`] | READY, STATUS, WATCHDOG, STOPPING |
@@ -33,6 +34,7 @@ pub mod health;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+pub mod replace;
 pub mod shutdown;
 pub mod state_file;
 pub mod systemd;

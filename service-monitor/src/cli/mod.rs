@@ -16,6 +16,9 @@ use presence::store::etcd::EtcdStore;
 const COMPLETIONS: &str = "Example:
   service-monitor completions bash > /etc/bash_completion.d/service-monitor";
 
+/// Exit code where what was asked for was not had.
+const REFUSED: u8 = 1;
+
 /// Keeps a service's presence true, and lists who is there.
 ///
 ///   service-monitor watch --label es --service-id es-1 --monitor-url http://127.0.0.1:9200
@@ -40,7 +43,7 @@ enum Command {
 
     /// List the instances of a service that are up
     #[command(after_help = hosts::EXAMPLE)]
-    Hosts(hosts::HostsArgs),
+    Hosts(Box<hosts::HostsArgs>),
 
     /// Write the completions for a shell to stdout
     #[command(after_help = COMPLETIONS)]
@@ -79,7 +82,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Watch(args) => Box::pin(watch::run(*args)).await,
-            Command::Hosts(args) => hosts::run(args).await,
+            Command::Hosts(args) => hosts::run(*args).await,
             Command::Completions(args) => args.write(&mut Cli::command()),
             Command::Man(args) => args.write(Cli::command()),
         }

@@ -16,7 +16,7 @@ use presence::process::{duration, metrics};
 use tokio::sync::watch;
 
 use super::EtcdCommand;
-use crate::address;
+use crate::address::AddressArgs;
 use crate::metrics::Metrics;
 use crate::prober::Prober;
 use crate::watcher::{Instance, Watcher};
@@ -55,10 +55,8 @@ pub struct WatchArgs {
     #[arg(long, value_name = "URL")]
     monitor_url: String,
 
-    /// Where others reach it [default: the address of the interface with the default route]
-    /// [env: COREOS_PRIVATE_IPV4]
-    #[arg(long, value_name = "ADDRESS")]
-    host_ip: Option<String>,
+    #[command(flatten)]
+    address: AddressArgs,
 
     /// At which port others reach it
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
@@ -169,7 +167,7 @@ impl WatchArgs {
         Ok(Instance {
             label: self.label.clone(),
             service_id: self.service_id.clone(),
-            host: address::of_host(self.host_ip.as_deref())?,
+            host: self.address.of_host()?,
             port: self.port,
             info: self.service_info.iter().cloned().collect(),
         })
