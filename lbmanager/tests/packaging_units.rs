@@ -1,8 +1,6 @@
 //! The units of systemd/: systemd has nothing to say against them, they are
 //! confined, and what they start is something that this lbmanager understands.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::process::{Command, Output};
 
 use testbed::process::workspace_binary;
