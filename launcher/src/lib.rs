@@ -1,0 +1,13 @@
+//! Runs one health-checked container per unit, published to its load balancers.
+//!
+//! | module | kind | |
+//! | --- | --- | --- |
+//! | [`document`] | pure | YAML and JSON as values that know their place, and everything that is wrong with one |
+//! | [`definition`] | pure | what a service is: types, defaults, checks, canonical form, JSON Schema |
+//! | [`policy`] | pure | what a definition from the network may ask of this host |
+//! | [`cli`] | | one file for each subcommand |
+
+pub mod cli;
+pub mod definition;
+pub mod document;
+pub mod policy;
