@@ -81,7 +81,8 @@ fn summary(name: &str, parsed: &Parsed) -> String {
     let Definition { image, publish, .. } = &parsed.definition;
     let health = match &parsed.definition.health_check {
         Some(check) => format!("health by {}", check.name()),
-        None => "health as the image says".to_owned(),
+        None if parsed.definition.service_port().is_some() => "health by image or tcp".to_owned(),
+        None => "health by image or none".to_owned(),
     };
     let targets = match publish.len() {
         0 => "published nowhere".to_owned(),

@@ -6,7 +6,7 @@ use super::check_publish::check_publish;
 use super::limits::ULIMITS;
 use super::signal::is_signal;
 use super::volumes::absolute;
-use super::{Definition, Image, NetworkMode, Port, Protocol};
+use super::{Definition, Image, NetworkMode, Pairs, Port, Protocol};
 use crate::document::{Finding, Path, nearest};
 
 /// Docker's own least.
@@ -22,6 +22,11 @@ impl Definition {
         })
     }
 
+    /// The port that `monitor` asks: that of the service, or 80, as the prior system has it.
+    pub fn monitor_port(&self) -> Port {
+        self.service_port().unwrap_or(Port(80))
+    }
+
     /// Whether the container has an address of its own.
     pub fn has_address(&self) -> bool {
         matches!(self.network_mode, None | Some(NetworkMode::Bridge))
@@ -34,7 +39,11 @@ pub(super) fn check(definition: &Definition) -> Vec<Finding> {
     if definition.image == Image::NONE {
         findings.add("image", "is missing: write the image that is to run");
     }
-    findings.texts(definition);
+    findings.labels(definition);
+    findings.stop_signal(definition);
+    findings.paths(definition);
+    findings.values("sysctls", &definition.sysctls);
+    findings.values("extra_hosts", &definition.extra_hosts);
     findings.namespaces(definition);
     findings.limits(definition);
     findings.network(definition);
@@ -54,7 +63,7 @@ impl Findings {
         self.0.push(Finding::new(Path::key(key), message));
     }
 
-    fn texts(&mut self, definition: &Definition) {
+    fn labels(&mut self, definition: &Definition) {
         for label in definition.labels.0.keys() {
             if label.starts_with("launcher.") {
                 let path = Path::key("labels").then_key(label);
@@ -62,60 +71,60 @@ impl Findings {
                 self.0.push(Finding::new(path, message));
             }
         }
-        if let Some(signal) = definition
-            .stop_signal
-            .as_deref()
-            .filter(|text| !is_signal(text))
-        {
+    }
+
+    fn stop_signal(&mut self, definition: &Definition) {
+        let signal = definition.stop_signal.as_deref().unwrap_or("SIGTERM");
+        if !is_signal(signal) {
             let message = format!(
                 "{signal:?} is no signal: SIGTERM, 15 or SIGRTMIN+3, for example, is expected"
             );
             self.add("stop_signal", message);
         }
-        if let Some(path) = definition
-            .working_dir
-            .as_deref()
-            .filter(|path| !path.starts_with('/'))
-        {
-            self.add("working_dir", format!("{path:?} is no absolute path"));
-        }
-        if let Some(build) = &definition.build {
-            self.host_path(Path::key("build").then_key("context"), &build.context);
-            let file = build.dockerfile.as_deref().unwrap_or_default();
-            if file.starts_with('/') || file.split('/').any(|part| part == "..") {
-                let path = Path::key("build").then_key("dockerfile");
-                let message = format!("{file:?} is no path within context");
-                self.0.push(Finding::new(path, message));
-            }
+    }
+
+    fn paths(&mut self, definition: &Definition) {
+        let working_dir = definition.working_dir.as_deref().unwrap_or("/");
+        if !working_dir.starts_with('/') {
+            self.add(
+                "working_dir",
+                format!("{working_dir:?} is no absolute path"),
+            );
         }
         for (index, path) in definition.env_file.0.0.iter().enumerate() {
             self.host_path(Path::key("env_file").then_index(index), path);
         }
-        for (key, pairs) in [
-            ("sysctls", &definition.sysctls),
-            ("extra_hosts", &definition.extra_hosts),
-        ] {
-            for (name, value) in &pairs.0 {
-                if value.is_none() {
-                    let path = Path::key(key).then_key(name);
-                    self.0.push(Finding::new(path, "it has no value"));
-                }
-            }
+        let Some(build) = &definition.build else {
+            return;
+        };
+        self.host_path(Path::key("build").then_key("context"), &build.context);
+        let file = build.dockerfile.as_deref().unwrap_or_default();
+        if file.starts_with('/') || file.split('/').any(|part| part == "..") {
+            let path = Path::key("build").then_key("dockerfile");
+            self.0.push(Finding::new(
+                path,
+                format!("{file:?} is no path within context"),
+            ));
+        }
+    }
+
+    /// Unlike a variable, these are not taken from anywhere else.
+    fn values(&mut self, key: &str, pairs: &Pairs) {
+        for (name, _) in pairs.0.iter().filter(|(_, value)| value.is_none()) {
+            let path = Path::key(key).then_key(name);
+            self.0.push(Finding::new(path, "it has no value"));
         }
     }
 
     /// Whose namespaces it may share, in Docker's words.
     fn namespaces(&mut self, definition: &Definition) {
+        let ipc = ["host", "none", "private", "shareable"];
+        let host = ["host"];
         for (key, value, known, of_container) in [
-            ("pid", &definition.pid, &["host"][..], true),
-            (
-                "ipc",
-                &definition.ipc,
-                &["host", "none", "private", "shareable"][..],
-                true,
-            ),
-            ("uts", &definition.uts, &["host"][..], false),
-            ("userns_mode", &definition.userns_mode, &["host"][..], false),
+            ("pid", &definition.pid, &host[..], true),
+            ("ipc", &definition.ipc, &ipc[..], true),
+            ("uts", &definition.uts, &host[..], false),
+            ("userns_mode", &definition.userns_mode, &host[..], false),
         ] {
             let Some(value) = value else { continue };
             let is_container = of_container

@@ -115,10 +115,6 @@ impl Findings {
             let path = Path::key("monitor")
                 .then_key("check_http")
                 .then_index(index);
-            if definition.service_port().is_none() {
-                let message = "there is no port to ask: write port for the service";
-                self.0.push(Finding::new(path.clone(), message));
-            }
             self.at_least_a_moment(path.clone().then_key("frequency"), page.frequency);
             let expected = path.then_key("expected");
             if page.expected.body.is_some() && page.expected.body_file.is_some() {

@@ -290,7 +290,7 @@ pub struct Monitor {
     pub check_http: Vec<PageCheck>,
 }
 
-/// A page that is asked for from time to time.
+/// A page that is asked for from time to time, at `port`, or at 80 where there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PageCheck {

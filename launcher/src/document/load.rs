@@ -38,6 +38,7 @@ struct Loader<'t> {
     events: Events<'t>,
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
+    depth: usize,
 }
 
 fn problem(at: Position, message: impl Into<String>) -> Problem {
@@ -68,6 +69,7 @@ impl<'t> Loader<'t> {
             events,
             anchors: BTreeMap::new(),
             nodes: 0,
+            depth: 0,
         }
     }
 
@@ -111,8 +113,8 @@ impl<'t> Loader<'t> {
                 text: text.into_owned(),
                 plain: style == ScalarStyle::Plain && tag.is_none(),
             },
-            Event::SequenceStart(..) => Content::List(self.items()?),
-            Event::MappingStart(..) => Content::Mapping(self.entries()?),
+            Event::SequenceStart(..) => Content::List(self.within(Self::items)?),
+            Event::MappingStart(..) => Content::Mapping(self.within(Self::entries)?),
             _ => return Err(problem(at, "a value is expected here")),
         };
         let node = Node { at, content };
@@ -132,10 +134,21 @@ impl<'t> Loader<'t> {
         Ok(())
     }
 
+    fn within<T>(&mut self, read: fn(&mut Self) -> Result<T, Problem>) -> Result<T, Problem> {
+        self.depth += 1;
+        let content = read(self);
+        self.depth -= 1;
+        content
+    }
+
     fn alias(&mut self, id: usize, at: Position) -> Result<Node, Problem> {
         let node = self.anchors.get(&id).cloned();
         let node = node.ok_or_else(|| problem(at, "this alias is within what it stands for"))?;
         self.count(size(&node), at)?;
+        if self.depth + height(&node) > DEEPEST {
+            let message = format!("values are nested deeper than {DEEPEST}, aliases followed");
+            return Err(problem(at, message));
+        }
         Ok(node)
     }
 
@@ -202,6 +215,15 @@ fn size(node: &Node) -> usize {
                 .sum::<usize>()
         }
     }
+}
+
+fn height(node: &Node) -> usize {
+    let tallest = match &node.content {
+        Content::Scalar { .. } | Content::Removed => None,
+        Content::List(items) => items.iter().map(height).max(),
+        Content::Mapping(entries) => entries.iter().map(|entry| height(&entry.value)).max(),
+    };
+    1 + tallest.unwrap_or_default()
 }
 
 /// A tag could make anything of a value; only those that say what it is anyway are let through.

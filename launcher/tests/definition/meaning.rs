@@ -100,7 +100,10 @@ fn the_prior_systems_documents_are_read() {
         "/srv/pages:/usr/share/nginx/html:ro"
     );
     assert_eq!(pages.environment.0["COLOUR"].as_deref(), Some("green"));
-    assert_eq!(pages.service_port(), Some(Port(80)));
+    assert_eq!(
+        (pages.service_port(), pages.monitor_port()),
+        (None, Port(80))
+    );
     assert_eq!(pages.command.unwrap().0, ["nginx", "-g", "daemon off;"]);
     let page = &pages.monitor.check_http[0];
     assert_eq!(page.path, "/index.html".parse::<UrlPath>().unwrap());

@@ -193,6 +193,22 @@ fn limits_and_the_rest() {
             "1:39: ports: no port is mapped with network_mode: host; leave them out",
         ),
         (
+            "{image: x, pid: mine}",
+            "1:17: pid: \"mine\" is none of host, container:NAME",
+        ),
+        (
+            "{image: x, uts: 'container:x'}",
+            "1:17: uts: \"container:x\" is none of host",
+        ),
+        (
+            "{image: x, working_dir: web}",
+            "1:25: working_dir: \"web\" is no absolute path",
+        ),
+        (
+            "{image: x, build: {context: /a, dockerfile: ../b}}",
+            "1:45: build.dockerfile: \"../b\" is no path within context",
+        ),
+        (
             "{image: x, sysctls: [net.core.somaxconn]}",
             "1:21: sysctls.net.core.somaxconn: it has no value",
         ),
@@ -271,8 +287,8 @@ fn health() {
             "1:45: monitor.check_http[0]: \"path\" is missing",
         ),
         (
-            "{image: x, monitor: {check_http: [{path: /}]}}",
-            "1:35: monitor.check_http[0]: there is no port to ask: write port for the service",
+            "{image: x, monitor: {check_http: [{path: /, expected: {body: a, body_file: /a}}]}}",
+            "1:55: monitor.check_http[0].expected: body and body_file are given; write one of both",
         ),
     ]);
 }

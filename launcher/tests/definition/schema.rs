@@ -64,6 +64,29 @@ fn the_schema_and_the_parser_agree() {
     }
 }
 
+/// The block of code in the page that begins with this line, without its indentation.
+fn block(page: &str, first: &str) -> String {
+    let lines = page.lines().skip_while(|line| line.trim_start() != first);
+    let lines = lines.map_while(|line| line.strip_prefix("    "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_of_the_page_is_one() {
+    let page = documents::one("docs/definition.md").unwrap();
+    let example = block(&page, "image: registry.example/web:1.4");
+    let full = parse(&example).unwrap().definition;
+    assert_eq!(full, parse(RIGHT[0].1).unwrap().definition);
+    let wrong = example
+        .replace("image:", "imgae:")
+        .replace("interval: 1s", "interval: soon");
+    let problems = parse(&wrong).unwrap_err();
+    for problem in &problems {
+        assert!(page.contains(&format!("web.yaml:{problem}\n")), "{problem}");
+    }
+    assert_eq!(problems.len(), 2);
+}
+
 /// The names of all properties in a schema.
 fn keys(schema: &Value, found: &mut BTreeSet<String>) {
     match schema {

@@ -161,6 +161,19 @@ fn aliases_do_not_fill_the_memory() {
     );
 }
 
+#[test]
+fn aliases_do_not_nest_without_end() {
+    let nested: Vec<String> = (1..40)
+        .map(|n| format!("a{n}: &a{n} [*a{}]\n", n - 1))
+        .collect();
+    let text = format!("a0: &a0 [x]\n{}", nested.concat());
+    let problem = load(&text).unwrap_err().to_string();
+    assert!(
+        problem.ends_with("values are nested deeper than 32, aliases followed"),
+        "{problem}"
+    );
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_or_refused(text in "[ \\PC\n]*") {
