@@ -164,6 +164,10 @@ pub async fn a_filter_is_passed_on() {
     let (status, told) = suite(&[], &["--ignored", "soaks"]).await;
     assert_eq!(status, Some(0), "{told}");
     assert!(told.contains("1 passed; 0 failed"), "{told}");
+    let rounds = [("SOAK_ROUNDS", "3")];
+    let (status, told) = suite(&rounds, &["--ignored", "soaks", "--nocapture"]).await;
+    assert_eq!(status, Some(0), "{told}");
+    assert_eq!(told.matches("a round\n").count(), 3, "{told}");
     // For this nothing is booted.
     let nothing = [("TESTBED_KERNEL", "guest"), ("PATH", "/nowhere")];
     let (status, told) = suite(&nothing, &["--list"]).await;

@@ -8,7 +8,7 @@
 //!     assert!(!std::path::Path::new("/proc/net/ip_vs_stats").exists());
 //! }
 //!
-//! async fn for_long() { /* SOAK_ROUNDS times */ }
+//! async fn for_long() { /* a round of it */ }
 //!
 //! fn main() -> ExitCode {
 //!     testbed::guest::suite::Suite::new(testbed::kernel_tests![
@@ -39,9 +39,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::Guest;
+use crate::soak;
 
 /// Lists tests for a [`Suite`]: paths of functions `async fn()`. `#[soak]` before one makes it one
-/// that runs only when ignored tests are asked for.
+/// that runs only when ignored tests are asked for, and then for as many [rounds](crate::soak) as
+/// are wished for, each a process with a network of its own and the time limit of a test.
 #[macro_export]
 macro_rules! kernel_tests {
     ($($(#[$kind:ident])? $test:path),* $(,)?) => {
@@ -64,6 +66,11 @@ pub struct Case {
 }
 
 impl Case {
+    /// How often it runs, one after the other.
+    fn rounds(&self) -> crate::Result<u32> {
+        if self.is_soak { soak::rounds() } else { Ok(1) }
+    }
+
     /// A test with a name; see `kernel_tests`.
     pub fn new(name: &'static str, body: Body) -> Self {
         Self {
@@ -125,7 +132,7 @@ impl Suite {
             return inside::case(&self.cases, &name.to_string_lossy());
         }
         match std::env::var(inside::MARK) {
-            Ok(mark) => inside::all(&mark, self.time_limit),
+            Ok(mark) => inside::all(&mark, &self),
             Err(_) => outside::main(self),
         }
     }

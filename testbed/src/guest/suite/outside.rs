@@ -118,9 +118,11 @@ impl Session {
     async fn guest(self: &Arc<Self>) -> Result<Finished> {
         let program = std::env::current_exe().map_err(Error::io("find", "this program"))?;
         let mark = format!("={:016x}", fastrand::u64(..));
-        let count = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        let cases = self.suite.cases.iter();
+        let cases = cases.filter(|case| self.names.contains(&case.name));
+        let rounds: u32 = cases.map(Case::rounds).sum::<Result<u32>>()?;
         // Each ends in time by itself, if the guest does not hang.
-        let limit = self.suite.time_limit.saturating_mul(count) + Duration::from_mins(1);
+        let limit = self.suite.time_limit.saturating_mul(rounds) + Duration::from_mins(1);
         let guest = (self.suite.guest)(Guest::new()?)
             .env(MARK, &mark)
             .time_limit(limit);
