@@ -4,24 +4,18 @@ use std::time::Duration;
 
 use testbed::wait;
 
-use crate::world::{SOON, VIP, World, key, run, saved, servers, set, until_servers};
+use crate::witness::{FOREIGN, make_foreign, run, saved, servers, set, until_servers, until_table};
+use crate::world::{SOON, VIP, World, config, key};
 
 const A: &str = "10.8.1.1:8080";
 const B: &str = "10.8.1.2:8080";
-const FOREIGN: [&str; 2] = [
-    "-A -t 192.0.2.1:443 -s rr",
-    "-a -t 192.0.2.1:443 -r 192.0.2.9:443 -g -w 7",
-];
-
 pub async fn follows_the_tree() {
-    for line in FOREIGN {
-        run("ipvsadm", line).await;
-    }
+    make_foreign().await;
     let world = World::start().await;
     world.put(A, "").await;
     world.put(B, r#"{"weight": 5, "upper_threshold": 9}"#).await;
     until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 5"]).await;
-    let config = format!("/lbManager/ipvs/edge/{VIP}/config");
+    let config = config(VIP);
     world
         .etcd
         .put(&config, r#"{"scheduler": "mh"}"#)
@@ -42,16 +36,7 @@ pub async fn follows_the_tree() {
     world.del(A).await;
     until_servers(VIP, &["10.8.1.2:8080 5"]).await;
     world.del(B).await;
-    wait::until("nothing but what others made", SOON, || async {
-        let table = saved().await;
-        if table == set(&FOREIGN) {
-            Ok(())
-        } else {
-            Err(table)
-        }
-    })
-    .await
-    .unwrap();
+    until_table(&set(&FOREIGN)).await;
 }
 
 pub async fn of_all_kinds_are_made() {
@@ -84,16 +69,7 @@ pub async fn of_all_kinds_are_made() {
         "-A -t 10.8.0.3:80 -s wlc",
         "-a -t 10.8.0.3:80 -r 10.8.1.1:80 -i -w 1 --tun-type ipip",
     ]);
-    wait::until("all of them", SOON, || async {
-        let table = saved().await;
-        if table == expected {
-            Ok(())
-        } else {
-            Err(table)
-        }
-    })
-    .await
-    .unwrap();
+    until_table(&expected).await;
 }
 
 pub async fn are_repaired_when_somebody_changes_them() {
@@ -115,7 +91,7 @@ pub async fn keep_their_drains_over_a_crash() {
     for _ in 0..5 {
         world.del(A).await;
         tokio::time::sleep(Duration::from_millis(fastrand::u64(0..300))).await;
-        world.kill().await;
+        world.manager.kill().await;
         world.run().await;
         until_servers(VIP, &["10.8.1.2:8080 1"]).await;
         world.put(A, "").await;
@@ -127,7 +103,7 @@ pub async fn are_left_as_they_are_when_the_manager_stops() {
     let mut world = World::start().await;
     world.put(A, "").await;
     until_servers(VIP, &["10.8.1.1:8080 1"]).await;
-    world.stop().await;
+    world.manager.stop().await;
     assert_eq!(servers(VIP).await, set(&["10.8.1.1:8080 1"]));
     world.run().await;
     world.put(B, "").await;
