@@ -116,8 +116,9 @@ async fn suite(variables: &[(&str, &str)], args: &[&str]) -> (Option<i32>, Strin
     let program = program
         .env(under_test::VARIABLE, "60")
         .envs(variables.iter().copied());
-    // To find the lines of a program takes long in a guest.
+    // To find the lines of a program takes long in a guest, which has one processor.
     let program = program.env("RUST_BACKTRACE", "0");
+    let program = program.env("RUST_TEST_THREADS", "1");
     let mut running = program.args(args).start().await.unwrap();
     let status = running.wait(SECONDS).await.unwrap();
     (status.code(), running.text(Stream::Stdout))

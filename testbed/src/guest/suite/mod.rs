@@ -1,4 +1,4 @@
-//! Tests that run in a guest, all of a program in one, shown one by one.
+//! Tests that run in guests, shown one by one.
 //!
 //! A test program with `harness = false` in its `[[test]]` section lists its tests:
 //!
@@ -20,14 +20,16 @@
 //! }
 //! ```
 //!
-//! `cargo test` starts it outside. It boots one guest, which runs the program again, and that runs
-//! each test in a process of its own, one after the other, with network and mount namespaces of
-//! their own: `lo` is up, no service is in the kernel's table, /run is empty. So a test that
-//! crashes, hangs or leaves something behind is in nobody's way.
+//! `cargo test` starts it outside. It boots as many guests as tests may run side by side, one for
+//! each processor unless told otherwise, and deals the tests to them. A guest runs the program
+//! again, and that runs each test in a process of its own, one after the other, with network and
+//! mount namespaces of their own: `lo` is up, no service is in the kernel's table, /run is empty.
+//! So a test that crashes, hangs or leaves something behind is in nobody's way.
 //!
-//! Filters, `--skip`, `--exact`, `--list`, `--ignored`, `--include-ignored` and `--nocapture` are
-//! those of every test program. Nothing is skipped: without what a guest needs all tests fail, and
-//! say what to install. If the guest dies, so do the tests that it had not done.
+//! Filters, `--skip`, `--exact`, `--list`, `--ignored`, `--include-ignored`, `--nocapture` and
+//! `--test-threads` (`RUST_TEST_THREADS`) are those of every test program. Nothing is skipped:
+//! without what a guest needs all tests fail, and say what to install. If a guest dies, so do the
+//! tests that it had not done.
 
 mod inside;
 mod marks;
@@ -95,7 +97,7 @@ impl fmt::Debug for Case {
 }
 
 /// The tests of a program.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Suite {
     cases: Vec<Case>,
     guest: fn(Guest) -> Guest,
@@ -133,7 +135,7 @@ impl Suite {
         }
         match std::env::var(inside::MARK) {
             Ok(mark) => inside::all(&mark, &self),
-            Err(_) => outside::main(self),
+            Err(_) => outside::main(&self),
         }
     }
 }
