@@ -100,7 +100,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
             let pretends = self.parts.settings.dry_run;
             for id in ids.iter().filter(|id| !pretends && self.outbox.has(id)) {
                 if !orders.may_forget.contains(id) {
-                    self.parts.board.forgetting(id);
+                    self.outbox.forgetting(id);
                     waits = true;
                 }
             }
