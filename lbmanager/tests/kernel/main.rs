@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod crashes;
 mod history;
 mod holds;
 mod hosts;
+mod kinds;
 mod net;
 mod packets;
 mod tables;
@@ -24,10 +26,13 @@ fn main() -> ExitCode {
         tables::follows_the_tree,
         tables::of_all_kinds_are_made,
         tables::are_repaired_when_somebody_changes_them,
-        tables::keep_their_drains_over_a_crash,
         tables::are_left_as_they_are_when_the_manager_stops,
         tables::have_all_but_those_that_are_refused,
         hosts::have_what_their_regions_say,
+        crashes::at_random_moments_end_as_the_tree_says,
+        crashes::before_each_word_to_the_kernel_end_as_the_tree_says,
+        #[soak]
+        crashes::at_many_random_moments_end_as_the_tree_says,
         holds::are_for_those_of_shared_regions_who_answer,
         history::that_starts_over_takes_nobody_out,
         history::that_goes_back_takes_nobody_out,

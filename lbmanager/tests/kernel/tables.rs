@@ -1,7 +1,5 @@
 //! What the kernel's table becomes.
 
-use std::time::Duration;
-
 use testbed::wait;
 
 use crate::witness::{FOREIGN, make_foreign, run, saved, servers, set, until_servers, until_table};
@@ -81,22 +79,6 @@ pub async fn are_repaired_when_somebody_changes_them() {
     until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
     run("ipvsadm", "-C").await;
     until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
-}
-
-pub async fn keep_their_drains_over_a_crash() {
-    let mut world = World::start().await;
-    world.put(A, "").await;
-    world.put(B, "").await;
-    until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
-    for _ in 0..5 {
-        world.del(A).await;
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..300))).await;
-        world.manager.kill().await;
-        world.run().await;
-        until_servers(VIP, &["10.8.1.2:8080 1"]).await;
-        world.put(A, "").await;
-        until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
-    }
 }
 
 pub async fn are_left_as_they_are_when_the_manager_stops() {

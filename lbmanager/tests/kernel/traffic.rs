@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use testbed::process::{Running, Signal, Stream};
 use testbed::wait;
 use tokio::time::{Instant, sleep_until};
@@ -37,6 +38,15 @@ impl Scene {
 
     async fn del(&self, number: u8) {
         self.world.del(&server(number)).await;
+    }
+
+    /// Waits until the status says that one drains, and since when.
+    async fn until_drains(&self, number: u8) -> String {
+        let server = server(number);
+        let since = |status: &Value| status["members"][&server]["quiesced_at"].clone();
+        let drains = |status: &Value| since(status).is_string();
+        let status = self.world.until_status(VIP, "it drains", drains).await;
+        since(&status).to_string()
     }
 
     /// Ends the load, of which nothing may have failed; gives what it said.
@@ -101,7 +111,8 @@ pub async fn of_a_single_service_follows_each_switch() {
     assert!(said.contains("server-4:"), "{said}");
 }
 
-/// A connection that does not end is served until the drain's end.
+/// A connection that does not end is served until the drain's end, also where
+/// the manager is killed meanwhile.
 pub async fn that_does_not_end_is_served_until_the_deadline() {
     const DRAIN: Duration = Duration::from_secs(6);
     const SHORTLY_BEFORE: Duration = Duration::from_millis(4500);
@@ -115,7 +126,11 @@ pub async fn that_does_not_end_is_served_until_the_deadline() {
     until(&[1, 2]).await;
     let told = Instant::now();
     scene.del(1).await;
+    let since = scene.until_drains(1).await;
+    scene.world.manager.kill().await;
+    scene.world.run_with(&["--sysctl=apply"]).await;
     sleep_until(told + SHORTLY_BEFORE).await;
+    assert_eq!(scene.until_drains(1).await, since);
     let left = format!("{} 0", server(1));
     assert!(servers(VIP).await.contains(&left), "it drains");
     let answers = kept.lines().len();
