@@ -28,10 +28,12 @@ async fn until(service: &str, members: &[(&str, u8)]) {
     until_servers(service, &wanted).await;
 }
 
-/// A service of A and B, of which A drains: it has a connection, for as long as
-/// what is returned is kept.
+/// A service of A and B, of which A drains for long: it has a connection, for as
+/// long as what is returned is kept.
 async fn draining(world: &World) -> (Running, Running) {
     virtual_addresses().await;
+    let long = r#"{"drain": "10m"}"#;
+    world.etcd.put(&config(VIP), long).await.unwrap();
     let real = serve(Program::new("/usr/bin/perl"), "a", 8081).await;
     world.put(A, "").await;
     until(VIP, &[(A, 1)]).await;
@@ -144,7 +146,7 @@ pub async fn of_what_is_purged_ends_with_nobody_half_way_out() {
     until(OTHER, &[(B, 1), (C, 1)]).await;
 
     let prefix = format!("/lbManager/ipvs/edge/{VIP}/");
-    assert_eq!(world.etcd.del_prefix(&prefix).await.unwrap(), 2);
+    assert_eq!(world.etcd.del_prefix(&prefix).await.unwrap(), 3);
     world.order(&["purge", &format!("ipvs/edge/{OTHER}")]).await;
     let mut left = table(&[B, C], true);
     left.insert(format!("-a -t {OTHER} -r {C} -m -w 1"));

@@ -9,8 +9,8 @@ use IO::Socket::IP;
 my ($host, $port) = @ARGV;
 # A long-lived connection begins every so many rounds,
 my $EVERY = 15;
-# and ends by its own will after so many.
-my $LIFE = 45;
+# and ends by its own will within so many seconds.
+my $LIFE = 3;
 
 my ($answers, %of, @failures, @long, $stop) = (0);
 $SIG{TERM} = sub { $stop = 1 };
@@ -39,9 +39,9 @@ for (my $round = 0; !$stop; $round++) {
     my $new = dial();
     ask($new, 'new') if $new;
     if ($round % $EVERY == 0 and my $long = dial()) {
-        push @long, [$long, $round + $LIFE];
+        push @long, [$long, time + $LIFE];
     }
-    @long = grep { ask($_->[0], 'long-lived') && $_->[1] > $round } @long;
+    @long = grep { ask($_->[0], 'long-lived') && $_->[1] > time } @long;
     print "started\n" if $round == 0;
     select undef, undef, undef, 0.02;
 }

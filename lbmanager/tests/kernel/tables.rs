@@ -92,31 +92,36 @@ pub async fn are_left_as_they_are_when_the_manager_stops() {
     until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
 }
 
-/// One that the kernel refuses does not hold up the others, and is named.
+/// Those whose options make no sense, or that the kernel refuses, do not hold up
+/// the others, and are named.
 pub async fn have_all_but_those_that_are_refused() {
+    const SENSELESS: &str = r#"{"upper_threshold": 1, "lower_threshold": 2}"#;
+    const MULTICAST: &str = "224.0.0.9:80";
     let world = World::start().await;
-    let bad = r#"{"upper_threshold": 1, "lower_threshold": 2}"#;
-    let keys = (0..1000).map(|number| {
-        let member = format!("10.8.{}.{}:80", 2 + number / 250, 1 + number % 250);
-        let value = if number == 500 { bad } else { "" };
-        (key(VIP, "multiple", &member), value)
+    let members = (0..1000).map(|number| match number {
+        500 => ("10.8.4.1:80".to_owned(), SENSELESS),
+        700 => (MULTICAST.to_owned(), ""),
+        _ => (
+            format!("10.8.{}.{}:80", 2 + number / 250, 1 + number % 250),
+            "",
+        ),
     });
+    let keys = members.map(|(member, value)| (key(VIP, "multiple", &member), value));
     world.etcd.put_many(keys).await.unwrap();
-    wait::until("999 of them", SOON, || async {
+    wait::until("998 of them", SOON, || async {
         let found = servers(VIP).await.len();
-        if found == 999 { Ok(()) } else { Err(found) }
+        if found == 998 { Ok(()) } else { Err(found) }
     })
     .await
     .unwrap();
-    wait::until("the bad one in the status", SOON, || async {
-        let status = world.status(VIP).await;
-        let problems = status["problems"].to_string();
-        if problems.contains("10.8.4.1:80: lower_threshold is 2") {
-            Ok(())
-        } else {
-            Err(problems)
-        }
-    })
-    .await
-    .unwrap();
+    let status = world
+        .until_status(VIP, "the refused ones", |status| {
+            let problems = status["problems"].to_string();
+            let refused = &status["members"][MULTICAST]["state"];
+            problems.contains("10.8.4.1:80: lower_threshold is 2") && refused == "rejected"
+        })
+        .await;
+    let error = status["error"]["what"].as_str().unwrap();
+    let named = format!("cannot add destination {MULTICAST} to service {VIP}: ");
+    assert!(error.starts_with(&named), "{error}");
 }
