@@ -1,8 +1,9 @@
 //! Starts and stops the real things for tests, demo and benchmarks.
 //!
-//! Everything here listens on 127.0.0.1 only, and is gone when its handle is dropped, also when the
-//! test panics or its process is killed. What needs a program that is not installed fails with an
-//! error that says how to install it; nothing is skipped. All of it needs a tokio runtime.
+//! Everything here listens on loopback only, unless a test gives an address of a network that it
+//! made, and is gone when its handle is dropped, also when the test panics or its process is
+//! killed. What needs a program that is not installed fails with an error that says how to install
+//! it; nothing is skipped. All of it needs a tokio runtime.
 //!
 //! | rig | one line |
 //! | --- | --- |
@@ -26,6 +27,7 @@
 //! | [`notify::NotifySocket`] | `let s = NotifySocket::bind()?; s.wait_for(\|state\| state == "READY=1", deadline).await?;` |
 //! | [`process::Program`] | `let mut p = Program::new(workspace_binary("lbmanager")?).arg("run").start().await?;` |
 //! | [`process::workspace_example`] | `let told = guest.run(workspace_example("ipvs", "measure_ipvs")?, ["5"]).await?;` |
+//! | [`soak::rounds`] | `for _ in 0..soak::rounds()? { one_round().await; }` |
 //! | [`wait::until`] | `wait::until("two members", deadline, \|\| async { two(&etcd).await }).await?` |
 //!
 //! A rig that listens or reads has a task for that, and one for each connection or pipe; a call of
@@ -46,6 +48,7 @@ pub mod notify;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod soak;
 pub mod wait;
 
 pub use error::{Error, Result};

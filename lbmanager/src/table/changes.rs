@@ -11,7 +11,7 @@ use super::line::{Around, Change, LOOK, Line, Phase};
 use super::translate;
 use crate::desired::Desired;
 use crate::plan::{self, Plan};
-use crate::record::{MemberRecord, Reason, Role};
+use crate::record::{MemberRecord, Reason, Removal, Role, Withheld};
 
 impl Line {
     pub(super) fn change_service(
@@ -180,6 +180,32 @@ impl Line {
         };
         let leaving = leaving.iter().filter(is_there);
         leaving.map(|member| self.remove(member)).collect()
+    }
+
+    /// Whoever was on his way out when nobody may be removed any more is held
+    /// where he is.
+    pub(super) fn hold_drains(&mut self, desired: &Desired, around: &Around<'_>) {
+        let Some(why) = around.frozen.or(desired.blocked.as_deref()) else {
+            return;
+        };
+        for (member, known) in &self.record.members {
+            match known.removal.filter(|_| known.quiesced_at.is_some()) {
+                // One that is not ready waits for its readiness with what it has.
+                None
+                | Some(Removal {
+                    reason: Reason::NotReady,
+                    ..
+                }) => {}
+                Some(Removal { reason, .. }) => {
+                    let withheld = Withheld {
+                        reason,
+                        why: why.to_owned(),
+                        until: None,
+                    };
+                    self.record.withheld.insert(member.clone(), withheld);
+                }
+            }
+        }
     }
 
     /// Whether one that gets no new connections may go.

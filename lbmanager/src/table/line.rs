@@ -166,6 +166,7 @@ impl Line {
         let context = self.context(&record, around);
         let plan = plan::plan(&desired, &observed, record, &context);
         self.record = plan.record.clone();
+        self.hold_drains(&desired, around);
         self.record
             .problems
             .extend(translate::problem(&self.key, &desired.options));

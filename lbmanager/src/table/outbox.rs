@@ -40,6 +40,8 @@ struct State {
     under_way: BTreeSet<BalancerId>,
     /// What it is to have. `None`: nothing.
     pending: BTreeMap<BalancerId, Option<Vec<u8>>>,
+    /// Whose status is about to be deleted, which nobody was told yet.
+    forgetting: BTreeSet<BalancerId>,
 }
 
 impl Outbox {
@@ -65,11 +67,20 @@ impl Outbox {
     /// Writes it, unless that is what etcd has.
     pub fn write(&self, id: &BalancerId, status: Vec<u8>) {
         let mut state = self.state();
+        state.forgetting.remove(id);
         if !state.pending.contains_key(id) && state.written.get(id) == Some(&Seal::of(&status)) {
             return;
         }
         state.pending.insert(id.clone(), Some(status));
         drop(state);
+        self.0.news.notify_one();
+    }
+
+    /// It is about to be deleted. The board is told once nothing of it is on its
+    /// way any more: else it would be remembered again when that arrives, and
+    /// missed by a manager that starts after this one.
+    pub fn forgetting(&self, id: &BalancerId) {
+        self.state().forgetting.insert(id.clone());
         self.0.news.notify_one();
     }
 
@@ -99,6 +110,9 @@ impl Outbox {
         // How many have to go one by one: one of them is not taken.
         let mut apart = 0_usize;
         loop {
+            for id in self.forgotten() {
+                board.forgetting(&id);
+            }
             let batch = self.batch(if apart > 0 { 1 } else { OPERATIONS });
             if batch.is_empty() {
                 self.0.news.notified().await;
@@ -141,6 +155,14 @@ impl Outbox {
                 }
             }
         }
+    }
+
+    /// Those about to be deleted of whom nothing is on its way.
+    fn forgotten(&self) -> Vec<BalancerId> {
+        let state = &mut *self.state();
+        let pending = &state.pending;
+        let settled = |id: &BalancerId| !pending.contains_key(id);
+        state.forgetting.extract_if(.., settled).collect()
     }
 
     fn batch(&self, most: usize) -> BTreeMap<BalancerId, Option<Vec<u8>>> {
@@ -199,6 +221,7 @@ mod tests {
     use presence::store::memory::MemoryStore;
 
     use super::*;
+    use crate::reconcile::Report;
 
     fn id(number: u8) -> BalancerId {
         format!("ipvs/edge/10.0.0.{number}:80").parse().unwrap()
@@ -229,5 +252,45 @@ mod tests {
         // Not tried again as it is.
         outbox.write(&id(1), vec![b' '; 2 << 20]);
         assert!(outbox.is_empty());
+    }
+
+    /// Writes until nothing is left to be done.
+    async fn run(outbox: &Outbox, store: &MemoryStore, board: &Board) {
+        let host = "host-1".parse().unwrap();
+        let run = outbox.run(store, &host, board);
+        let a_while = Duration::from_secs(1);
+        assert!(tokio::time::timeout(a_while, run).await.is_err());
+    }
+
+    fn report(board: &Board, id: &BalancerId) -> Report {
+        board.watch().borrow()[id].clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_about_to_be_deleted_is_not_remembered_again() {
+        let id: BalancerId = "ipvs/edge/10.0.0.1:80".parse().unwrap();
+        let (outbox, board) = (Outbox::default(), Board::default());
+        let store = MemoryStore::new();
+        outbox.write(&id, b"{}".to_vec());
+        outbox.forgetting(&id);
+        store.set_unavailable(true);
+        run(&outbox, &store, &board).await;
+        assert!(!board.watch().borrow().contains_key(&id));
+        store.set_unavailable(false);
+        run(&outbox, &store, &board).await;
+        let told = report(&board, &id);
+        assert!(told.forgetting && told.status.is_none(), "{told:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_written_again_is_not_about_to_be_deleted() {
+        let id: BalancerId = "ipvs/edge/10.0.0.1:80".parse().unwrap();
+        let (outbox, board) = (Outbox::default(), Board::default());
+        let store = MemoryStore::new();
+        outbox.forgetting(&id);
+        outbox.write(&id, b"{}".to_vec());
+        run(&outbox, &store, &board).await;
+        let told = report(&board, &id);
+        assert!(!told.forgetting && told.status.is_some(), "{told:?}");
     }
 }

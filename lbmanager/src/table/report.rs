@@ -41,12 +41,10 @@ impl<S: Store, K: Kernel> Table<S, K> {
             let soon = plan::after(self.parts.clock.now(), SOON);
             let looks_soon = line.look_at.is_some_and(|at| at <= soon);
             let changes = !decision.changes.is_empty();
-            let drains = members.clone().any(|known| known.state == State::Draining);
-            let is_held = decision.desired.blocked.is_some() && drains;
             let free = line.record.withheld.is_empty() && error.is_none();
             let rest = if looks_soon || (changes && !self.parts.settings.dry_run) {
                 Rest::Busy
-            } else if all_in && free && !changes && !is_held {
+            } else if all_in && free && !changes {
                 Rest::InSync
             } else {
                 Rest::Stuck
@@ -131,7 +129,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
         let has_status = !self.parts.settings.dry_run && self.outbox.has(id);
         let waits = has_status && !orders.may_forget.contains(id);
         if waits {
-            self.parts.board.forgetting(id);
+            self.outbox.forgetting(id);
         }
         !waits
     }

@@ -116,8 +116,9 @@ async fn suite(variables: &[(&str, &str)], args: &[&str]) -> (Option<i32>, Strin
     let program = program
         .env(under_test::VARIABLE, "60")
         .envs(variables.iter().copied());
-    // To find the lines of a program takes long in a guest.
+    // To find the lines of a program takes long in a guest, which has one processor.
     let program = program.env("RUST_BACKTRACE", "0");
+    let program = program.env("RUST_TEST_THREADS", "1");
     let mut running = program.args(args).start().await.unwrap();
     let status = running.wait(SECONDS).await.unwrap();
     (status.code(), running.text(Stream::Stdout))
@@ -164,6 +165,10 @@ pub async fn a_filter_is_passed_on() {
     let (status, told) = suite(&[], &["--ignored", "soaks"]).await;
     assert_eq!(status, Some(0), "{told}");
     assert!(told.contains("1 passed; 0 failed"), "{told}");
+    let rounds = [("SOAK_ROUNDS", "3")];
+    let (status, told) = suite(&rounds, &["--ignored", "soaks", "--nocapture"]).await;
+    assert_eq!(status, Some(0), "{told}");
+    assert_eq!(told.matches("a round\n").count(), 3, "{told}");
     // For this nothing is booted.
     let nothing = [("TESTBED_KERNEL", "guest"), ("PATH", "/nowhere")];
     let (status, told) = suite(&nothing, &["--list"]).await;
