@@ -8,7 +8,8 @@ use testbed::process::{Program, Running, Signal, Stream, installed, workspace_bi
 use testbed::wait;
 
 pub const SOON: Duration = Duration::from_secs(30);
-pub const VIP: &str = "10.8.0.1:80";
+/// Where the site of the tests with traffic is.
+pub const VIP: &str = testbed::site::VIRTUAL;
 /// The region that the tests use.
 pub const REGION: &str = "edge";
 
