@@ -6,8 +6,8 @@ use testbed::site::{Load, Site, Told};
 
 use crate::world::{VIP, World, until_servers};
 
-/// For how many requests a connection is kept: it ends by its own will, well
-/// before a drain does.
+/// For how many requests a connection is kept at most: it ends by its own will,
+/// well before a drain does.
 const KEPT: u32 = 60;
 
 struct Net {

@@ -1,6 +1,6 @@
-# Asks for a page all the time: each time over a new connection, and over some
+# Asks for a page all the time: each time over a new connection, and over four
 # that are kept. Its arguments are an address, and for how many requests a
-# connection is kept.
+# connection is kept at most.
 #
 # SIGUSR1: lets the kept ones go, and keeps no more. SIGTERM: ends, and tells how
 # many requests were answered, by whom, how many failed, and the first failures.
@@ -56,9 +56,10 @@ my @kept;
 for (my $round = 0; !$is_over; $round++) {
     my $socket = connection();
     ask($socket, 'a request over a new connection') if $socket;
-    if ($round % 20 == 0 && @kept < 4 && !$lets_go) {
-        my $kept = connection();
-        push @kept, { socket => $kept, left => $requests } if $kept;
+    while (@kept < 4 && !$lets_go) {
+        my $kept = connection() or last;
+        # They do not all end at once.
+        push @kept, { socket => $kept, left => 1 + int rand $requests };
     }
     @kept = () if $lets_go;
     for my $one (@kept) {

@@ -107,10 +107,10 @@ impl Site {
         &self.client
     }
 
-    /// Has the client make requests all the time, some over connections that are kept for so many
-    /// requests, and waits until the first was made.
-    pub async fn load(&self, kept_for: u32) -> Result<Load> {
-        let arguments = [VIRTUAL.to_owned(), kept_for.to_string()];
+    /// Has the client make requests all the time, some over connections that are kept for up to so
+    /// many requests, and waits until there is one over each.
+    pub async fn load(&self, at_most: u32) -> Result<Load> {
+        let arguments = [VIRTUAL.to_owned(), at_most.to_string()];
         let program = perl(&self.client, CLIENT_PROGRAM, arguments, "started");
         program.await.map(Load)
     }
