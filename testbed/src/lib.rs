@@ -24,6 +24,7 @@
 //! | [`guest::Guest`] | `let done = Guest::new()?.folder(results).run(program, ["--help"]).await?;` |
 //! | [`guest::suite::Suite`] | `fn main() -> ExitCode { Suite::new(kernel_tests![a, b]).main() }` |
 //! | [`netns::Namespace`] | `let host = Namespace::builder("web").address("10.9.0.2/24").join(&lan).await?;` |
+//! | [`site::Site`] | `let site = Site::set_up(2).await?; let load = site.load(60).await?;` |
 //! | [`notify::NotifySocket`] | `let s = NotifySocket::bind()?; s.wait_for(\|state\| state == "READY=1", deadline).await?;` |
 //! | [`process::Program`] | `let mut p = Program::new(workspace_binary("lbmanager")?).arg("run").start().await?;` |
 //! | [`process::workspace_example`] | `let told = guest.run(workspace_example("ipvs", "measure_ipvs")?, ["5"]).await?;` |
@@ -48,6 +49,7 @@ pub mod notify;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod site;
 pub mod soak;
 pub mod wait;
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+pub use self::bulk::Session;
 pub use self::client::{Client, LeaseId};
 pub use self::cluster::EtcdCluster;
 pub use self::member::Member;

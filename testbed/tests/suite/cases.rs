@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use testbed::netns::{Bridge, Namespace};
 use testbed::process::{Program, Running, Stream};
+use testbed::site::{Site, VIRTUAL};
 
 use crate::under_test;
 
@@ -104,6 +105,29 @@ pub async fn hosts_are_gone_when_dropped() {
     drop((host, sleeper, lan));
     assert_eq!(output("ip", &["netns", "list"]), "");
     assert!(!output("ip", &["-br", "link"]).contains("v-host"));
+}
+
+pub async fn requests_to_a_site_are_counted() {
+    let site = Site::set_up(2).await.unwrap();
+    // Nobody is there to answer.
+    let load = site.load(3).await.unwrap();
+    let told = load.end().await.unwrap();
+    assert!(told.failed > 0 && told.answered == 0, "{told:?}");
+    assert!(told.failures[0].contains("refused"), "{told:?}");
+    output("ipvsadm", &["-A", "-t", VIRTUAL, "-s", "rr"]);
+    for number in [1, 2] {
+        let server = Site::server(number);
+        output("ipvsadm", &["-a", "-t", VIRTUAL, "-r", &server, "-m"]);
+    }
+    let load = site.load(3).await.unwrap();
+    load.let_go().unwrap();
+    let told = load.end().await.unwrap();
+    assert_eq!(told.failed, 0, "{told:?}");
+    assert_eq!(told.by.values().sum::<u64>(), told.answered);
+    assert!(
+        told.answered > 1 && told.by.contains_key("web-1"),
+        "{told:?}"
+    );
 }
 
 /// This program again, as the suite under test. It runs in namespaces of this guest's kernel, which

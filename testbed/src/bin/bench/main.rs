@@ -50,7 +50,7 @@ async fn measure_all() -> Result<()> {
     let mut report = Report::new(Machine::look());
     report.progress("P13: the binary");
     binaries::measure(&mut report).await?;
-    report.progress("P1 and P3: the kernel's table");
+    report.progress("P1 to P3: the kernel's table");
     ipvs::measure(&mut report).await?;
     report.progress("P5: a burst of changes");
     calls::burst(&mut report).await?;
