@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use presence::model::MemberId;
 
 use super::image::Server;
-use super::line::{Around, Change, LOOK, Line, Phase};
+use super::line::{Around, Change, LOOK, Line, Phase, leaving};
 use super::translate;
 use crate::desired::Desired;
 use crate::plan::{self, Plan};
-use crate::record::{MemberRecord, Reason, Removal, Role, Withheld};
+use crate::record::{MemberRecord, Reason, Role, Withheld};
 
 impl Line {
     pub(super) fn change_service(
@@ -188,23 +188,17 @@ impl Line {
         let Some(why) = around.frozen.or(desired.blocked.as_deref()) else {
             return;
         };
-        for (member, known) in &self.record.members {
-            match known.removal.filter(|_| known.quiesced_at.is_some()) {
-                // One that is not ready waits for its readiness with what it has.
-                None
-                | Some(Removal {
-                    reason: Reason::NotReady,
-                    ..
-                }) => {}
-                Some(Removal { reason, .. }) => {
-                    let withheld = Withheld {
-                        reason,
-                        why: why.to_owned(),
-                        until: None,
-                    };
-                    self.record.withheld.insert(member.clone(), withheld);
-                }
-            }
+        for member in leaving(&self.record) {
+            let known = self.record.members.get(&member);
+            let Some(removal) = known.and_then(|known| known.removal) else {
+                continue;
+            };
+            let withheld = Withheld {
+                reason: removal.reason,
+                why: why.to_owned(),
+                until: None,
+            };
+            self.record.withheld.insert(member, withheld);
         }
     }
 

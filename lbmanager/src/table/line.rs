@@ -291,7 +291,7 @@ impl Line {
 pub const LOOK: Duration = Duration::from_millis(250);
 
 /// Who is on his way out.
-fn leaving(record: &Record) -> Vec<MemberId> {
+pub(super) fn leaving(record: &Record) -> Vec<MemberId> {
     let members = record.members.iter();
     members
         .filter(|(_, known)| {

@@ -45,10 +45,11 @@ impl Scene {
     /// is left to be done.
     async fn until_settled(&self) {
         let settled = wait::until("everything as the tree says", SOON, || self.differences());
-        settled.await.unwrap_or_else(|error| {
+        if let Err(error) = settled.await {
+            let statuses = statuses(&self.world.etcd).await;
             let (steps, log) = (self.steps.join("\n"), self.world.manager.log());
-            panic!("{error}\n{steps}\n{log}")
-        });
+            panic!("{error}\n{steps}\n{statuses:#?}\n{log}");
+        }
     }
 
     async fn differences(&self) -> Result<(), Vec<String>> {
@@ -123,7 +124,7 @@ async fn at_a_random_moment(scene: &mut Scene) {
         for moment in moments {
             sleep(Duration::from_millis(*moment)).await;
             manager.kill().await;
-            manager.run(&[&format!("--ipvs-region={REGION}")]).await;
+            manager.run(&[]).await;
         }
     };
     tokio::join!(change_one_by_one(etcd, scene.there), kills);
@@ -206,7 +207,7 @@ async fn is_killed_before(scene: &mut Scene, count: usize) -> bool {
     scene.steps.push(step);
     if has_died {
         scene.world.manager.kill().await;
-        scene.world.run().await;
+        scene.world.manager.run(&[]).await;
         scene.until_settled().await;
     }
     has_died

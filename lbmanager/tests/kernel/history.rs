@@ -1,6 +1,9 @@
 //! What the table becomes when etcd's history is not what it was, and when keys
 //! are purged.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 use testbed::process::{Program, Running};
 use testbed::wait;
 
@@ -15,17 +18,18 @@ const C: &str = "10.8.1.3:8080";
 const OTHER: &str = "10.8.0.2:80";
 const REPLACED: &str = "the history of etcd was replaced";
 
-fn weighed(members: &[(&str, u8)]) -> Vec<String> {
-    let members = members.iter();
-    members
-        .map(|(member, weight)| format!("{member} {weight}"))
-        .collect()
-}
-
+/// Waits until a service has just these, with these weights.
 async fn until(service: &str, members: &[(&str, u8)]) {
-    let wanted = weighed(members);
+    let members = members.iter();
+    let wanted: Vec<String> = members
+        .map(|(member, weight)| format!("{member} {weight}"))
+        .collect();
     let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
     until_servers(service, &wanted).await;
+}
+
+fn is_held(status: &Value, member: &str) -> bool {
+    !status["withheld"][member].is_null()
 }
 
 /// A service of A and B, of which A drains for long: it has a connection, for as
@@ -45,18 +49,13 @@ async fn draining(world: &World) -> (Running, Running) {
     (kept, real)
 }
 
-/// Of the foreign lines and these services, the second with B alone.
-fn table(servers: &[&str], has_other: bool) -> std::collections::BTreeSet<String> {
+/// What others made, and these services with these real servers.
+fn table(services: &[(&str, &[&str])]) -> BTreeSet<String> {
     let mut table = set(&FOREIGN);
-    table.insert(format!("-A -t {VIP} -s wlc"));
-    table.extend(
-        servers
-            .iter()
-            .map(|server| format!("-a -t {VIP} -r {server} -m -w 1")),
-    );
-    if has_other {
-        table.insert(format!("-A -t {OTHER} -s wlc"));
-        table.insert(format!("-a -t {OTHER} -r {B} -m -w 1"));
+    for (service, servers) in services {
+        table.insert(format!("-A -t {service} -s wlc"));
+        let servers = servers.iter();
+        table.extend(servers.map(|server| format!("-a -t {service} -r {server} -m -w 1")));
     }
     table
 }
@@ -64,11 +63,7 @@ fn table(servers: &[&str], has_other: bool) -> std::collections::BTreeSet<String
 pub async fn that_starts_over_takes_nobody_out() {
     make_foreign().await;
     let mut world = World::start().await;
-    world
-        .etcd
-        .put(&key(OTHER, "multiple", B), "")
-        .await
-        .unwrap();
+    world.put_into(OTHER, B).await;
     until(OTHER, &[(B, 1)]).await;
     let connected = draining(&world).await;
     world.etcd.wipe().await.unwrap();
@@ -79,14 +74,12 @@ pub async fn that_starts_over_takes_nobody_out() {
     drop(connected);
     world.put(B, r#"{"weight": 1}"#).await;
     world
-        .until_status(VIP, "A is held", |status| {
-            !status["withheld"][A].is_null() && status["withheld"][B].is_null()
+        .until_status(VIP, "A is held, and B is not", |status| {
+            is_held(status, A) && !is_held(status, B)
         })
         .await;
     let status = world
-        .until_status(OTHER, "B is held", |status| {
-            !status["withheld"][B].is_null()
-        })
+        .until_status(OTHER, "B is held", |status| is_held(status, B))
         .await;
     let why = status["withheld"][B]["why"].as_str().unwrap();
     assert!(why.contains("lbmanager release --all"), "{why}");
@@ -94,7 +87,7 @@ pub async fn that_starts_over_takes_nobody_out() {
     until(OTHER, &[(B, 1)]).await;
 
     world.order(&["release", "--all"]).await;
-    until_table(&table(&[B, C], false)).await;
+    until_table(&table(&[(VIP, &[B, C])])).await;
 }
 
 pub async fn that_goes_back_takes_nobody_out() {
@@ -106,27 +99,24 @@ pub async fn that_goes_back_takes_nobody_out() {
     let snapshot = directory.path().join("snapshot");
     world.etcd.snapshot(&snapshot).await.unwrap();
     world.put(B, "").await;
-    world
-        .etcd
-        .put(&key(OTHER, "multiple", B), "")
-        .await
-        .unwrap();
-    until_table(&table(&[A, B], true)).await;
-    let in_status = |status: &serde_json::Value| !status["members"][B].is_null();
+    world.put_into(OTHER, B).await;
+    until_table(&table(&[(VIP, &[A, B]), (OTHER, &[B])])).await;
+    let in_status = |status: &Value| !status["members"][B].is_null();
     world.until_status(OTHER, "B is in it", in_status).await;
 
     world.etcd.restore(&snapshot).await.unwrap();
     world.until_log(REPLACED).await;
     world.put(C, "").await;
-    until_table(&table(&[A, B, C], true)).await;
+    until_table(&table(&[(VIP, &[A, B, C]), (OTHER, &[B])])).await;
     world.manager.kill().await;
-    world.run().await;
-    let is_held = |status: &serde_json::Value| !status["withheld"][B].is_null();
-    world.until_status(VIP, "B is held", is_held).await;
-    until_table(&table(&[A, B, C], true)).await;
+    world.manager.run(&[]).await;
+    world
+        .until_status(VIP, "B is held", |status| is_held(status, B))
+        .await;
+    until_table(&table(&[(VIP, &[A, B, C]), (OTHER, &[B])])).await;
 
     world.order(&["release", "--all"]).await;
-    until_table(&table(&[A, C], false)).await;
+    until_table(&table(&[(VIP, &[A, C])])).await;
 }
 
 /// A purge leaves the kernel as it is: who serves goes on, and who was on its
@@ -148,8 +138,7 @@ pub async fn of_what_is_purged_ends_with_nobody_half_way_out() {
     let prefix = format!("/lbManager/ipvs/edge/{VIP}/");
     assert_eq!(world.etcd.del_prefix(&prefix).await.unwrap(), 3);
     world.order(&["purge", &format!("ipvs/edge/{OTHER}")]).await;
-    let mut left = table(&[B, C], true);
-    left.insert(format!("-a -t {OTHER} -r {C} -m -w 1"));
+    let left = table(&[(VIP, &[B, C]), (OTHER, &[B, C])]);
     until_table(&left).await;
     let statuses = "/lbManager-status/lb/";
     wait::until_true("no status any more", SOON, || async {
@@ -160,13 +149,9 @@ pub async fn of_what_is_purged_ends_with_nobody_half_way_out() {
     drop(connected);
     // Nor does a manager that starts anew take them for its own.
     world.manager.stop().await;
-    world.run().await;
+    world.manager.run(&[]).await;
     let third = "10.8.0.3:80";
-    world
-        .etcd
-        .put(&key(third, "multiple", B), "")
-        .await
-        .unwrap();
+    world.put_into(third, B).await;
     until(third, &[(B, 1)]).await;
     assert!(left.is_subset(&saved().await));
 }

@@ -27,8 +27,6 @@ const OF_HOST_3: [&str; 2] = [SERVICE, "-a -t 10.8.0.1:80 -r 10.8.1.4:8080 -m -w
 
 struct Host {
     name: &'static str,
-    /// Further regions that it serves.
-    regions: Vec<String>,
     manager: Manager,
     place: Namespace,
 }
@@ -38,19 +36,18 @@ impl Host {
         let place = Namespace::builder(name).address(format!("10.5.0.{number}/24"));
         Self {
             name,
-            regions: Vec::new(),
             manager: Manager::new(name, &etcd.endpoint_at(HERE)),
             place: place.join(lan).await.unwrap(),
         }
     }
 
+    fn shared(mut self) -> Self {
+        self.manager = self.manager.shared();
+        self
+    }
+
     async fn run(&mut self) {
-        let regions = self.regions.iter();
-        let regions: Vec<String> = regions
-            .map(|name| format!("--ipvs-region={name}"))
-            .collect();
-        let regions: Vec<&str> = regions.iter().map(String::as_str).collect();
-        self.manager.run_on(&self.place, &regions).await;
+        self.manager.run_on(&self.place).await;
     }
 
     async fn saved(&self) -> BTreeSet<String> {
@@ -71,13 +68,10 @@ impl Host {
 /// Two hosts that serve the shared region, and one that does not.
 async fn hosts(etcd: &Etcd, lan: &Bridge) -> [Host; 3] {
     let mut hosts = [
-        Host::new(etcd, lan, 2, "host-1").await,
-        Host::new(etcd, lan, 3, "host-2").await,
+        Host::new(etcd, lan, 2, "host-1").await.shared(),
+        Host::new(etcd, lan, 3, "host-2").await.shared(),
         Host::new(etcd, lan, 4, "host-3").await,
     ];
-    for host in &mut hosts[..2] {
-        host.regions.push(REGION.to_owned());
-    }
     for host in &mut hosts {
         host.run().await;
     }

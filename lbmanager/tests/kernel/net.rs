@@ -116,7 +116,7 @@ pub async fn serve(perl: Program, name: &str, port: u16) -> Running {
 pub async fn keep(perl: Program, protocol: &str, host: &str, port: u16) -> Running {
     let program = perl.args(["-e", KEEP, protocol, host, &port.to_string()]);
     let running = program.start().await.unwrap();
-    let answered = running.wait_for_line(|_| true, SOON);
+    let answered = running.wait_for_line(|line| !line.starts_with("none"), SOON);
     answered.await.unwrap();
     running
 }

@@ -103,8 +103,8 @@ pub async fn of_udp_follow_the_real_servers() {
     let service = "udp:10.8.0.1:53";
     put_by_turns(&world, &[service]).await;
     let busy = net.keep("udp", "10.8.0.1", 53).await;
-    let first = busy.lines().remove(0).text;
-    let (its, other) = if first.starts_with("server-1 ") {
+    let first = busy.wait_for_line(|line| line.starts_with("server-"), SOON);
+    let (its, other) = if first.await.unwrap().text.starts_with("server-1 ") {
         (server(1), "server-2 ")
     } else {
         (server(2), "server-1 ")
@@ -171,9 +171,8 @@ pub async fn of_a_neighbour_arrive() {
     assert_eq!(ask(&net.client, 1, to, "").await, ["server-1 10.7.0.2"]);
 
     world.manager.stop().await;
-    world
-        .run_with(&["--sysctl=apply", "--masquerade=auto"])
-        .await;
+    let masquerading = ["--sysctl=apply", "--masquerade=auto"];
+    world.manager.run(&masquerading).await;
     let rule = "the rule for clients on the bridge";
     wait::until_true(rule, SOON, || async { masquerades().await })
         .await

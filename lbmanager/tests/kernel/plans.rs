@@ -52,7 +52,7 @@ pub async fn say_what_a_manager_would_do() {
     }
     // Nothing was changed, and what was said is what is done.
     assert_eq!(saved().await, before);
-    world.run().await;
+    world.manager.run(&[]).await;
     until_servers(VIP, &["10.8.1.2:8080 3"]).await;
     until_servers("10.8.0.9:80", &["10.8.1.1:8080 1"]).await;
     let (code, said) = plan(&world, &["--format=json"]).await;

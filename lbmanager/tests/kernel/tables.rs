@@ -87,7 +87,7 @@ pub async fn are_left_as_they_are_when_the_manager_stops() {
     until_servers(VIP, &["10.8.1.1:8080 1"]).await;
     world.manager.stop().await;
     assert_eq!(servers(VIP).await, set(&["10.8.1.1:8080 1"]));
-    world.run().await;
+    world.manager.run(&[]).await;
     world.put(B, "").await;
     until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
 }

@@ -121,7 +121,7 @@ pub async fn that_does_not_end_is_served_until_the_deadline() {
     });
     until_servers(VIP, &[&leaves, &stays]).await;
     scene.world.manager.kill().await;
-    scene.world.run_with(&["--sysctl=apply"]).await;
+    scene.world.manager.run(&["--sysctl=apply"]).await;
     until(&[2]).await;
     assert!(told.elapsed() >= DRAIN, "{:?}", told.elapsed());
     let ended = kept.wait_for_line(|line| line.starts_with("none: "), SOON);

@@ -30,23 +30,36 @@ pub fn config(service: &str) -> String {
 
 /// `lbmanager run` of one host, or none yet.
 pub struct Manager {
-    host: String,
-    etcd: String,
+    args: Vec<String>,
     /// Its state, and the programs that it finds first.
     directory: TempDir,
     running: Option<Running>,
 }
 
 impl Manager {
+    /// One that serves the host's own region alone.
     pub fn new(host: &str, etcd: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         legacy_iptables(directory.path());
+        let args = [
+            "run".to_owned(),
+            "--backends=ipvs".to_owned(),
+            "--resync=2s".to_owned(),
+            format!("--host-id={host}"),
+            format!("--endpoints={etcd}"),
+            format!("--state-dir={}", directory.path().join("state").display()),
+        ];
         Self {
-            host: host.to_owned(),
-            etcd: etcd.to_owned(),
+            args: args.to_vec(),
             directory,
             running: None,
         }
+    }
+
+    /// With the region [`REGION`] as well.
+    pub fn shared(mut self) -> Self {
+        self.args.push(format!("--ipvs-region={REGION}"));
+        self
     }
 
     /// Starts it here, with more arguments, and waits until it has read the
@@ -57,26 +70,17 @@ impl Manager {
     }
 
     /// The same on another host.
-    pub async fn run_on(&mut self, place: &Namespace, more: &[&str]) {
+    pub async fn run_on(&mut self, place: &Namespace) {
         let program = place.program(workspace_binary("lbmanager").unwrap());
-        self.started(program.unwrap(), more).await;
+        self.started(program.unwrap(), &[]).await;
     }
 
     async fn started(&mut self, program: Program, more: &[&str]) {
-        let sbin = "/usr/sbin:/usr/bin:/sbin:/bin";
+        let legacy = self.directory.path().display();
         let program = program
             .env_clear()
-            .env(
-                "PATH",
-                format!("{}:{sbin}", self.directory.path().display()),
-            )
-            .args(["run", "--backends=ipvs", "--resync=2s"])
-            .args([
-                format!("--host-id={}", self.host),
-                format!("--endpoints={}", self.etcd),
-            ])
-            .arg("--state-dir")
-            .arg(self.directory.path().join("state"))
+            .env("PATH", format!("{legacy}:/usr/sbin:/usr/bin:/sbin:/bin"))
+            .args(&self.args)
             .args(more);
         let running = program.start().await.unwrap();
         let read = running.wait_for_line(|line| line.contains("the tree has been read"), SOON);
@@ -137,20 +141,15 @@ impl World {
     /// The same, the manager with more arguments.
     pub async fn start_with(more: &[&str]) -> Self {
         let etcd = Etcd::start().await.unwrap();
-        let manager = Manager::new(HOST, &etcd.endpoint());
-        let mut world = Self { manager, etcd };
-        world.run_with(more).await;
-        world
+        let mut manager = Manager::new(HOST, &etcd.endpoint()).shared();
+        manager.run(more).await;
+        Self { manager, etcd }
     }
 
-    pub async fn run(&mut self) {
-        self.run_with(&[]).await;
-    }
-
-    pub async fn run_with(&mut self, more: &[&str]) {
-        let region = format!("--ipvs-region={REGION}");
-        let args = [&[region.as_str()], more].concat();
-        self.manager.run(&args).await;
+    /// Puts a member of a service, without options.
+    pub async fn put_into(&self, service: &str, member: &str) {
+        let key = key(service, "multiple", member);
+        self.etcd.put(&key, "").await.unwrap();
     }
 
     /// Puts a member of the service [`VIP`].

@@ -15,8 +15,8 @@ use crate::{http, ports, wait};
 
 pub(super) const INSTALL: &str = "apt-get install etcd-server etcd-client";
 const START_DEADLINE: Duration = Duration::from_secs(30);
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The ports of 127.0.0.1 that a member keeps through all its restarts.
 #[derive(Debug, Clone, Copy)]

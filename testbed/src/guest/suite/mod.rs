@@ -68,11 +68,6 @@ pub struct Case {
 }
 
 impl Case {
-    /// How often it runs, one after the other.
-    fn rounds(&self) -> crate::Result<u32> {
-        if self.is_soak { soak::rounds() } else { Ok(1) }
-    }
-
     /// A test with a name; see `kernel_tests`.
     pub fn new(name: &'static str, body: Body) -> Self {
         Self {
@@ -87,6 +82,11 @@ impl Case {
     pub fn soak(mut self) -> Self {
         self.is_soak = true;
         self
+    }
+
+    /// How often it runs, one after the other.
+    fn rounds(&self) -> crate::Result<u32> {
+        if self.is_soak { soak::rounds() } else { Ok(1) }
     }
 }
 
