@@ -10,6 +10,7 @@ mod holds;
 mod hosts;
 mod kinds;
 mod net;
+mod orders;
 mod packets;
 mod plans;
 mod tables;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         claims::decide_who_answers_for_a_shared_address,
         plans::say_what_a_manager_would_do,
         plans::see_what_was_changed_by_hand,
+        orders::of_operators_are_carried_out,
         tables::follows_the_tree,
         tables::of_all_kinds_are_made,
         tables::are_repaired_when_somebody_changes_them,
