@@ -7,9 +7,10 @@ use IO::Select;
 use IO::Socket::IP;
 
 my ($host, $port) = @ARGV;
-# A long-lived connection begins every so many rounds,
+# Every so many rounds begin so many long-lived connections,
 my $EVERY = 15;
-# and ends by its own will within so many seconds.
+my $AT_ONCE = 3;
+# which end by their own will within so many seconds.
 my $LIFE = 3;
 
 my ($answers, %of, @failures, @long, $stop) = (0);
@@ -38,8 +39,8 @@ sub ask {
 for (my $round = 0; !$stop; $round++) {
     my $new = dial();
     ask($new, 'new') if $new;
-    if ($round % $EVERY == 0 and my $long = dial()) {
-        push @long, [$long, time + $LIFE];
+    if ($round % $EVERY == 0) {
+        push @long, map { [$_, time + $LIFE] } grep { $_ } map { dial() } 1 .. $AT_ONCE;
     }
     @long = grep { ask($_->[0], 'long-lived') && $_->[1] > time } @long;
     print "started\n" if $round == 0;
