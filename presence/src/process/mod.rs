@@ -7,6 +7,7 @@
 //! | [`cli`] | completions and manual pages |
 //! | [`clock`] | time that tests can hold still |
 //! | [`complaint`] | the same trouble again and again, without a flood of warnings |
+//! | [`deadline`] | deadlines that a suspended machine does not put off |
 //! | [`duration`] | durations as people write them |
 //! | [`etcd_args`] | how etcd is reached: etcdctl's flags and variables |
 //! | [`exit`] | exit codes, and the last words on stderr |
@@ -23,6 +24,7 @@ pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod complaint;
+pub mod deadline;
 pub mod duration;
 pub mod etcd_args;
 pub mod exit;
