@@ -162,13 +162,22 @@ impl<S: Store> Waiter<S> {
         }
     }
 
-    async fn tell(&self) {
+    async fn tell(&mut self) {
         let mut now = self.state.progress();
         if let Some(queue) = &now.queue {
-            // For the words alone: without an answer they are said without.
-            now.holders = self.semaphore.holders(queue).await.unwrap_or_default();
+            let before = self.progress.borrow().clone();
+            now.holders = if before.queue.as_ref() == Some(queue) {
+                before.holders
+            } else {
+                // For the words alone: without an answer they are said without.
+                self.semaphore.holders(queue).await.unwrap_or_default()
+            };
         }
-        self.progress.send_replace(now);
+        self.progress.send_if_modified(|before| {
+            let changed = *before != now;
+            *before = now;
+            changed
+        });
     }
 
     fn tell_trouble(&self) {
@@ -182,7 +191,7 @@ impl<S: Store> Waiter<S> {
 
     /// Ends what is left of us but what we hold. With the lease goes the entry,
     /// and what was sent and is still under way comes too late.
-    pub(super) async fn end_leases(&self) {
+    pub(super) async fn end_leases(&mut self) {
         let mut leases = self.state.leases();
         while !leases.is_empty() {
             let revoked = leases.iter().map(async |lease| {

@@ -106,7 +106,7 @@ impl Actor {
     }
 
     pub(super) async fn give_up(&mut self) {
-        if let Phase::Waiting(waiter) = &self.phase {
+        if let Phase::Waiting(waiter) = &mut self.phase {
             waiter.end_leases().await;
             self.phase = Phase::Idle;
         }
