@@ -26,6 +26,7 @@
 //! | [`notify::NotifySocket`] | `let s = NotifySocket::bind()?; s.wait_for(\|state\| state == "READY=1", deadline).await?;` |
 //! | [`process::Program`] | `let mut p = Program::new(workspace_binary("lbmanager")?).arg("run").start().await?;` |
 //! | [`process::workspace_example`] | `let told = guest.run(workspace_example("ipvs", "measure_ipvs")?, ["5"]).await?;` |
+//! | [`web::Web`] | `let web = Web::start().await?; web.set(Act::Hang);` |
 //! | [`wait::until`] | `wait::until("two members", deadline, \|\| async { two(&etcd).await }).await?` |
 //!
 //! A rig that listens or reads has a task for that, and one for each connection or pipe; a call of
@@ -47,5 +48,6 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod wait;
+pub mod web;
 
 pub use error::{Error, Result};

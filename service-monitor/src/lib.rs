@@ -1,0 +1,24 @@
+//! Keeps a service's presence true, lists who is there, and starts a cluster
+//! one node at a time.
+//!
+//! | module | kind | |
+//! | --- | --- | --- |
+//! | [`address`] | pure, and one question to the kernel | where this host is reached |
+//! | [`catalogue`] | pure | who is there, and which of them are wanted |
+//! | [`prober`] | task | asks the service, and judges by the answers |
+//! | [`watcher`] | task | publishes what the prober finds, and tells of it |
+//! | [`metrics`] | | what `/metrics` says of a watch |
+//! | [`cli`] | | one file for each subcommand |
+//!
+//! Tasks and channels of `watch`: the prober owns the sending half of a
+//! `watch` channel of what it saw last, whoever wants to know of it has a
+//! receiver. The watcher makes of it what the publisher is to write, on a
+//! second one, and hears on a third how that stands.
+
+pub mod address;
+pub mod catalogue;
+pub mod cli;
+pub mod metrics;
+pub mod prober;
+pub mod watcher;
+mod words;
