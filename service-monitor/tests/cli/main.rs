@@ -1,0 +1,12 @@
+//! Every subcommand as a process of its own, on a real etcd.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
+mod address;
+mod answers;
+mod follow;
+mod hosts;
+mod notify;
+mod outage;
+mod rig;
+mod watch;
