@@ -8,6 +8,7 @@
 //! | [`prober`] | task | asks the service, and judges by the answers |
 //! | [`watcher`] | task | publishes what the prober finds, and tells of it |
 //! | [`metrics`] | | what `/metrics` says of a watch |
+//! | [`turn`] | | waits for a turn at a lease, and says how that goes |
 //! | [`cli`] | | one file for each subcommand |
 //!
 //! Tasks and channels of `watch`: the prober owns the sending half of a
@@ -20,5 +21,6 @@ pub mod catalogue;
 pub mod cli;
 pub mod metrics;
 pub mod prober;
+pub mod turn;
 pub mod watcher;
 mod words;

@@ -164,14 +164,21 @@ impl<S: Store> Waiter<S> {
 
     async fn tell(&mut self) {
         let mut now = self.state.progress();
-        if let Some(queue) = &now.queue {
-            let before = self.progress.borrow().clone();
-            now.holders = if before.queue.as_ref() == Some(queue) {
-                before.holders
-            } else {
+        let before = self.progress.borrow().clone();
+        match &now.queue {
+            Some(queue) if before.queue.as_ref() != Some(queue) => {
                 // For the words alone: without an answer they are said without.
-                self.semaphore.holders(queue).await.unwrap_or_default()
-            };
+                now.holders = self.semaphore.holders(queue).await.unwrap_or_default();
+            }
+            Some(_) => now.holders = before.holders,
+            // To be read again: until then it is as it was.
+            None => {
+                now = Progress {
+                    requeued: now.requeued,
+                    trouble: now.trouble,
+                    ..before
+                }
+            }
         }
         self.progress.send_if_modified(|before| {
             let changed = *before != now;

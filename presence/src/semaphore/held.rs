@@ -105,8 +105,9 @@ impl<S: Store> Held<S> {
     async fn renew(&self) -> Lost {
         let mut backoff = backoff();
         loop {
-            // With two thirds of the time left.
-            self.until().less(self.ttl * 2 / 3).passed().await;
+            // Early, so that a call which an endpoint leaves unanswered may
+            // end, and another be asked, long before the time is over.
+            self.until().less(self.ttl * 5 / 6).passed().await;
             let asked = Moment::now();
             match self.store.keep_alive(self.lease).await {
                 Ok(true) => {

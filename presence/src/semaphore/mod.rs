@@ -55,7 +55,7 @@ pub use queue::{Place, Queue, Slots, Ticket};
 use crate::keys::semaphore as keys;
 use crate::model::{HostId, ServiceId};
 use crate::process::clock::Clock;
-use crate::store::{Condition, Store, StoreError, Transaction};
+use crate::store::{Condition, Listing, Store, StoreError, Transaction};
 
 /// The time of the lease of who waits.
 pub const WAITING: Duration = Duration::from_secs(10);
@@ -108,7 +108,12 @@ impl<S: Store> Semaphore<S> {
     /// All that hold and wait.
     pub async fn queue(&self) -> Result<Queue, StoreError> {
         let listing = self.store.list(&self.keys.prefix(), None).await?;
-        Ok(Queue::read(&self.keys, &listing))
+        Ok(self.read(&listing))
+    }
+
+    /// All that hold and wait by a listing of the keys.
+    pub fn read(&self, listing: &Listing) -> Queue {
+        Queue::read(&self.keys, listing)
     }
 
     /// Who holds, and for how long at most if nobody renews it.

@@ -12,7 +12,7 @@ use crate::model::{HostId, Revision, ServiceId};
 /// How the wait goes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Progress {
-    /// The queue as it was last read.
+    /// The queue as it was last read; `None`: it never was.
     pub queue: Option<Queue>,
     /// How many may hold.
     pub allowed: u32,
@@ -90,7 +90,7 @@ impl fmt::Display for Progress {
         if self.requeued > 0 {
             write!(
                 f,
-                ", queued up anew {} times as the entry had ended",
+                ", queued up anew as the entry had ended ({} x)",
                 self.requeued
             )?;
         }

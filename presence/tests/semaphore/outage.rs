@@ -94,12 +94,9 @@ async fn an_outage_is_waited_out_and_told() {
     let calls = store.counts().calls - before;
     assert!((25..100).contains(&calls), "{calls} calls in a minute");
     store.set_unavailable(false);
-    let told = next.waits_behind(0).await;
-    assert_eq!(
-        (told.requeued, &told.trouble),
-        (1, &None),
-        "its lease ended meanwhile"
-    );
+    let told = next.until("a place", |now| now.requeued == 1).await;
+    assert_eq!(told.trouble, None, "its lease ended meanwhile");
+    assert_eq!(told.waiting_ahead(), Some(0));
     held.release().await.unwrap();
     next.held().await;
 }

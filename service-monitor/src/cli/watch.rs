@@ -16,6 +16,7 @@ use presence::process::{duration, metrics};
 use tokio::sync::watch;
 
 use super::EtcdCommand;
+use super::lease::ttl;
 use crate::address::AddressArgs;
 use crate::metrics::Metrics;
 use crate::prober::Prober;
@@ -30,9 +31,6 @@ pub(super) const EXAMPLE: &str = "Examples:
 
 With the defaults a service that is gone is not listed any more 9 seconds later at most, and 12 seconds
 after the watch itself was killed.";
-
-/// The shortest that etcd grants by default.
-const SHORTEST_TTL: Duration = Duration::from_secs(2);
 
 /// Flags of `watch`.
 #[derive(Debug, Clone, Args)]
@@ -112,14 +110,6 @@ fn above_zero(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("a time above 0 is expected, such as 5s".to_owned()),
         time => Ok(time),
     }
-}
-
-fn ttl(text: &str) -> Result<Duration, String> {
-    let ttl = duration::parse(text)?;
-    if ttl < SHORTEST_TTL {
-        return Err("etcd grants no less than 2s".to_owned());
-    }
-    Ok(ttl)
 }
 
 pub(super) async fn run(args: WatchArgs) -> Result<ExitCode, Failure> {

@@ -58,7 +58,7 @@ async fn it_is_told_who_is_ahead_and_who_holds_for_how_long() {
     later.requeued = 2;
     assert_eq!(
         later.to_string(),
-        "waiting, next in the queue, queued up anew 2 times as the entry had ended; 1 may hold; \
+        "waiting, next in the queue, queued up anew as the entry had ended (2 x); 1 may hold; \
          held by a on one for 83 s still, if not renewed"
     );
 }
