@@ -1,8 +1,6 @@
 //! The image: built as `make images` builds it, run by a real Docker between a
 //! real etcd and the AWS simulator.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::time::Duration;
 
 use testbed::aws::Aws;
