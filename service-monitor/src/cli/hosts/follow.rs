@@ -100,7 +100,13 @@ async fn show(following: &mut Following, hosts: &Hosts) -> End {
     loop {
         let now = following.now(hosts);
         if last.as_ref() != Some(&now) {
-            match hosts.put(&now).await {
+            // A command that is under way goes on by itself.
+            let put = tokio::select! {
+                biased;
+                () = following.shutdown.triggered() => return End::Shutdown,
+                put = hosts.put(&now) => put,
+            };
+            match put {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => return End::Unread,
                 // What cannot be done now may be possible the next time.
