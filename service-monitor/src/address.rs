@@ -11,8 +11,8 @@ use presence::process::exit::Failure;
 pub const VARIABLE: &str = "COREOS_PRIVATE_IPV4";
 
 /// The kernel's tables of routes of this network namespace: proc(5).
-const ROUTES: &str = "/proc/net/route";
-const ROUTES6: &str = "/proc/net/ipv6_route";
+const ROUTES: &str = "/proc/self/net/route";
+const ROUTES6: &str = "/proc/self/net/ipv6_route";
 
 /// A route that leads nowhere (`RTF_REJECT`).
 const REJECT: u32 = 0x200;

@@ -3,7 +3,7 @@
 //!
 //! | module | kind | |
 //! | --- | --- | --- |
-//! | [`address`] | pure, and one question to the kernel | where this host is reached |
+//! | [`address`] | pure, and two files of the kernel | where this host is reached |
 //! | [`catalogue`] | pure | who is there, and which of them are wanted |
 //! | [`prober`] | task | asks the service, and judges by the answers |
 //! | [`watcher`] | task | publishes what the prober finds, and tells of it |

@@ -26,6 +26,8 @@
 //! | [`notify::NotifySocket`] | `let s = NotifySocket::bind()?; s.wait_for(\|state\| state == "READY=1", deadline).await?;` |
 //! | [`process::Program`] | `let mut p = Program::new(workspace_binary("lbmanager")?).arg("run").start().await?;` |
 //! | [`process::workspace_example`] | `let told = guest.run(workspace_example("ipvs", "measure_ipvs")?, ["5"]).await?;` |
+//! | [`terminal::Terminal`] | `Terminal::at(directory).enter(&documents::session(&page)).await?;` |
+//! | [`units::UnitHost`] | `let host = UnitHost::new(&["/usr/bin/lbmanager"])?; host.verify(unit)?;` |
 //! | [`web::Web`] | `let web = Web::start().await?; web.set(Act::Hang);` |
 //! | [`wait::until`] | `wait::until("two members", deadline, \|\| async { two(&etcd).await }).await?` |
 //!
@@ -36,6 +38,7 @@ pub mod aws;
 pub mod certs;
 mod child;
 pub mod docker;
+pub mod documents;
 pub mod error;
 pub mod etcd;
 pub mod guest;
@@ -47,6 +50,8 @@ pub mod notify;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod terminal;
+pub mod units;
 pub mod wait;
 pub mod web;
 

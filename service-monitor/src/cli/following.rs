@@ -13,7 +13,7 @@ use tokio::task::{JoinError, JoinHandle};
 pub(super) struct Following<V> {
     snapshots: watch::Receiver<Option<Arc<Snapshot<V>>>>,
     mirror: JoinHandle<()>,
-    shutdown: Shutdown,
+    pub shutdown: Shutdown,
 }
 
 /// Why no more is shown.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use testbed::certs::Certificates;
 use testbed::http;
 use testbed::process::{Running, Signal};
 use testbed::proxy::{Mode, Proxy};
@@ -106,6 +107,24 @@ async fn tcp_and_commands_are_probed_as_well_and_redirects_followed_if_asked() {
     drop(web);
     rig.until("tcp", "down").await;
     rig.until("http", "down").await;
+}
+
+#[tokio::test]
+async fn https_counts_where_the_certificate_is_trusted() {
+    let rig = Rig::start().await;
+    let root = tempfile::tempdir().unwrap();
+    let certificates = Certificates::new(root.path()).unwrap();
+    let web = Web::start_tls(&certificates).await.unwrap();
+    let trusting = rig.watch_program("web-1", &web.url(), &FAST);
+    let trusting = trusting.env("SSL_CERT_FILE", &certificates.ca);
+    let _trusting = trusting.start().await.unwrap();
+    let other = rig.watch_program("web-2", &web.url(), &FAST);
+    let other = other.env("SSL_CERT_FILE", &certificates.other_ca);
+    let other = other.start().await.unwrap();
+    rig.until("web-1", "up").await;
+    rig.until("web-2", "down").await;
+    let why = |line: &str| line.contains("the service is down: invalid peer certificate");
+    other.wait_for_line(why, SOON).await.unwrap();
 }
 
 #[tokio::test]

@@ -83,7 +83,13 @@ async fn show(following: &mut Following<Catalogue>, hosts: &Hosts) -> End {
     loop {
         let these = now(following, hosts);
         if last.as_ref() != Some(&these) {
-            match hosts.put(&these).await {
+            // A command that is under way goes on by itself.
+            let put = tokio::select! {
+                biased;
+                () = following.shutdown.triggered() => return End::Shutdown,
+                put = hosts.put(&these) => put,
+            };
+            match put {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => return End::Unread,
                 // What cannot be done now may be possible the next time.
