@@ -1,6 +1,9 @@
 //! The end, as one future handed to everybody.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
+use std::task::Poll;
 use std::thread;
 
 use nix::sys::signal::Signal;
@@ -80,8 +83,17 @@ impl Shutdown {
 
     /// Ready once it is triggered, and from then on. Cancel-safe.
     pub async fn triggered(&self) {
+        let mut changes = self.0.clone();
         // An error means that the trigger is gone, and it triggers as it goes.
-        let _ = self.0.clone().wait_for(|end| *end != End::NotYet).await;
+        let told = async { drop(changes.wait_for(|end| *end != End::NotYet).await) };
+        let mut told = pin!(told);
+        // The signals' thread tells one after the other. Who is told late is
+        // to see all the same why those who were told early have ended.
+        poll_fn(|context| match told.as_mut().poll(context) {
+            Poll::Pending if self.is_triggered() => Poll::Ready(()),
+            poll => poll,
+        })
+        .await;
     }
 
     /// Whether it has been triggered.
@@ -140,6 +152,27 @@ mod tests {
         drop(trigger);
         shutdown.triggered().await;
         assert!(shutdown.is_triggered());
+    }
+
+    /// Who waits for others to end, and for the end, hears of the end first.
+    #[tokio::test]
+    async fn nobody_ends_before_all_can_see_why() {
+        for _ in 0..300 {
+            let (trigger, shutdown) = Shutdown::manual();
+            let mut tasks = tokio::task::JoinSet::new();
+            for _ in 0..16 {
+                let shutdown = shutdown.clone();
+                tasks.spawn(async move { shutdown.triggered().await });
+            }
+            tokio::task::yield_now().await;
+            let triggering = thread::spawn(move || trigger.trigger());
+            tokio::select! {
+                biased;
+                () = shutdown.triggered() => {}
+                _ = tasks.join_next() => panic!("a task ended for no reason"),
+            }
+            triggering.join().unwrap();
+        }
     }
 
     #[test]
