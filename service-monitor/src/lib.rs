@@ -8,6 +8,7 @@
 //! | [`prober`] | task | asks the service, and judges by the answers |
 //! | [`watcher`] | task | publishes what the prober finds, and tells of it |
 //! | [`metrics`] | | what `/metrics` says of a watch |
+//! | [`releaser`] | task | gives the startup lease back once a probe succeeds |
 //! | [`turn`] | | waits for a turn at a lease, and says how that goes |
 //! | [`cli`] | | one file for each subcommand |
 //!
@@ -21,6 +22,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod metrics;
 pub mod prober;
+pub mod releaser;
 pub mod turn;
 pub mod watcher;
 mod words;

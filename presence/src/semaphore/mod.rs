@@ -53,9 +53,9 @@ pub use progress::{Holder, Progress};
 pub use queue::{Place, Queue, Slots, Ticket};
 
 use crate::keys::semaphore as keys;
-use crate::model::{HostId, ServiceId};
+use crate::model::{HostId, Revision, ServiceId};
 use crate::process::clock::Clock;
-use crate::store::{Condition, Listing, Store, StoreError, Transaction};
+use crate::store::{Condition, Listing, Store, StoreError, Transaction, Watch, WatchMessage};
 
 /// The time of the lease of who waits.
 pub const WAITING: Duration = Duration::from_secs(10);
@@ -134,9 +134,27 @@ impl<S: Store> Semaphore<S> {
         service: &ServiceId,
         host: &HostId,
     ) -> Result<Option<Place>, StoreError> {
-        let queue = self.queue().await?;
-        let held = |place: &&Place| place.holds() && place.is_on(host);
-        Ok(queue.place(service).filter(held).cloned())
+        let (place, _) = self.look(service).await?;
+        Ok(place.filter(|place| place.holds() && place.is_on(host)))
+    }
+
+    /// The place of this service, if it has one, and the revision at which that
+    /// was so.
+    pub async fn look(&self, service: &ServiceId) -> Result<(Option<Place>, Revision), StoreError> {
+        let fetched = self.store.get(&self.keys.entry(service)).await?;
+        let place = fetched
+            .entry
+            .map(|entry| Place::new(service.clone(), &entry));
+        Ok((place, fetched.header.revision))
+    }
+
+    /// Returns when the place of this service may have changed after that
+    /// revision.
+    pub async fn changed(&self, service: &ServiceId, after: Revision) -> Result<(), StoreError> {
+        let key = self.keys.entry(service);
+        let mut watch = self.store.watch_key(&key, after).await?;
+        while let WatchMessage::Progress(_) = watch.next().await? {}
+        Ok(())
     }
 
     /// Releases what is held, exactly as it was seen. `false`: it is not held

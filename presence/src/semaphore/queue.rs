@@ -36,7 +36,7 @@ pub struct Place {
 }
 
 impl Place {
-    fn new(service: ServiceId, entry: &Entry) -> Self {
+    pub(super) fn new(service: ServiceId, entry: &Entry) -> Self {
         Self {
             service,
             ticket: serde_json::from_slice(&entry.value).ok(),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
+use presence::keys::service_monitor::lease;
 use presence::model::{Label, ServiceId};
 use presence::probe::{Body, Expected, Probe, Rules, Statuses, Target};
 use presence::process::args::ListenArgs;
@@ -13,6 +14,7 @@ use presence::process::daemon::Daemon;
 use presence::process::exit::Failure;
 use presence::process::shutdown::Shutdown;
 use presence::process::{duration, metrics};
+use presence::semaphore::Semaphore;
 use tokio::sync::watch;
 
 use super::EtcdCommand;
@@ -20,6 +22,7 @@ use super::lease::ttl;
 use crate::address::AddressArgs;
 use crate::metrics::Metrics;
 use crate::prober::Prober;
+use crate::releaser::Releaser;
 use crate::watcher::{Instance, Watcher};
 
 pub(super) const EXAMPLE: &str = "Examples:
@@ -130,11 +133,20 @@ pub(super) async fn run(args: WatchArgs) -> Result<ExitCode, Failure> {
         clock: Clock::system(),
         heartbeat: daemon.health.heartbeat("prober", progress),
     };
+    let semaphore = Semaphore::new(store.clone(), lease(&args.label), Clock::system());
+    let releaser = Releaser {
+        semaphore,
+        label: args.label.clone(),
+        service: args.service_id.clone(),
+        host: args.etcd.common.host_id()?,
+        seen: prober.seen.subscribe(),
+    };
     let watcher = Watcher {
         instance,
         store,
         ttl: args.ttl,
         prober,
+        releaser,
         metrics,
         shutdown,
     };

@@ -6,6 +6,7 @@ use serde_json::Value;
 use testbed::notify::NotifySocket;
 use testbed::process::{Program, Running, Signal};
 use testbed::wait;
+use testbed::web::{Act, Web};
 
 use crate::rig::{Answer, Rig, SOON, finish, service_monitor};
 
@@ -304,4 +305,39 @@ async fn systemd_is_told_who_holds_it_and_asked_for_time() {
         !said.iter().any(|said| said.state == "READY=1"),
         "that is the service's to say"
     );
+}
+
+#[tokio::test]
+async fn a_service_that_is_healthy_gives_it_back_and_one_that_is_not_keeps_it() {
+    let rig = Rig::start().await;
+    let web = Web::start().await.unwrap();
+    web.set(Act::Hang);
+    acquired(&rig, "a", &[]).await;
+    let mut next = waiting(&rig, "b", &[], 1).await;
+    let fast = ["--interval=200ms", "--timeout=400ms", "--host-id=one"];
+    let _watch = rig.watch("a", &web.url(), &fast).await;
+    rig.until("a", "down").await;
+    assert!(!next.has_ended(), "{}", next.last_words());
+    // Neither another service nor the same one elsewhere is meant.
+    let _other = rig.watch("c", &format!("{}/ok", web.url()), &fast).await;
+    let elsewhere = ["--interval=200ms", "--host-id=two"];
+    let _same = rig
+        .watch("a", &format!("{}/ok", web.url()), &elsewhere)
+        .await;
+    rig.until("c", "up").await;
+    rig.until("a", "up").await;
+    assert!(!next.has_ended(), "{}", next.last_words());
+    web.set(Act::Answer(200, String::new()));
+    assert!(next.wait(SOON).await.unwrap().success());
+    assert_eq!(leases(&rig).await["holders"][0]["service_id"], "b");
+    // And again when it is acquired again.
+    rig.ok(&["set-slots", "--label=web", "2"]).await;
+    acquired(&rig, "a", &[]).await;
+    wait::until("a to have given it back", SOON, || async {
+        let now = leases(&rig).await;
+        let one = now["holders"].as_array().unwrap().len() == 1;
+        if one { Ok(()) } else { Err(now) }
+    })
+    .await
+    .unwrap();
 }
