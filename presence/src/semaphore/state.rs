@@ -4,20 +4,21 @@
 //! time. A step that is being carried out may be abandoned at any point, and
 //! may then be done all the same, also much later.
 
+mod turn;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::queue::{Place, Queue, Ticket};
+use super::queue::{Place, Queue};
 use super::{Claim, Progress};
 use crate::keys::semaphore::{Semaphore, SemaphoreKey};
 use crate::model::{LeaseId, Revision};
 use crate::process::backoff::Backoff;
 use crate::process::clock::Clock;
 use crate::process::deadline::Moment;
-use crate::store::{Commit, Condition, Event, Listing, StoreError, Transaction};
+use crate::store::{Commit, Event, Listing, StoreError, Transaction};
 
 /// Waits after failures: short at first, as most outages are, and so short
 /// that a place in the queue outlives the last of them.
@@ -209,8 +210,7 @@ impl State {
             self.requeued += 1;
         }
         self.queued = queued;
-        let entries = u64::try_from(queue.places.len()).unwrap_or(u64::MAX);
-        self.refresh_at = Some(now + REFRESH.max(Duration::from_secs(entries)));
+        self.refresh_at = Some(now + until_refresh(queue.places.len()));
         self.sight = Sight::Known(queue);
     }
 
@@ -308,81 +308,6 @@ impl State {
         queue.allowed(self.claim.slots)
     }
 
-    fn join(&mut self) -> Step {
-        let Some(lease) = self.waiting else {
-            return Step::Grant(Purpose::Wait, self.claim.waiting);
-        };
-        let key = self.key();
-        let value = self.ticket(false, self.clock.now());
-        let join = Transaction::default().when(key.as_str(), Condition::Absent);
-        Step::Join(join.and_put(key, value, Some(lease.id)))
-    }
-
-    /// The transaction says what was decided on. All before us hold, and what
-    /// holds stays so until it is gone; who came after us cannot hold before
-    /// us. So with our place and the number of slots unchanged, nothing that
-    /// happened since can have made it one too many.
-    fn hold(&mut self, place: &Place) -> Option<Step> {
-        let Sight::Known(queue) = &self.sight else {
-            return None;
-        };
-        let taken_over = place.holds() && place.is_on(&self.claim.host);
-        let admitted = || self.is_ours(place) && queue.admits(place.token, self.allowed(queue));
-        if !taken_over && !admitted() {
-            return None;
-        }
-        let slots = (self.keys.slots(), queue.slots_condition());
-        let Some(lease) = self.lease_to_hold_on() else {
-            return Some(self.grant_to_hold());
-        };
-        let key = self.key();
-        let since = place.ticket.as_ref().filter(|_| taken_over);
-        let since = since.map_or_else(|| self.clock.now(), |ticket| ticket.since);
-        let mut turn = Transaction::default().when(key.as_str(), Condition::ModRevision(place.at));
-        if !taken_over {
-            turn = turn.when(slots.0, slots.1);
-        }
-        let turn = turn.and_put(key, self.ticket(true, since), Some(lease.id));
-        let hold = Hold {
-            lease,
-            token: place.token,
-            taken_over,
-        };
-        self.attempts.push(hold);
-        Some(Step::Hold(hold, turn))
-    }
-
-    /// Where the times are the same, one lease serves for both.
-    fn is_one_lease(&self) -> bool {
-        self.claim.ttl == self.claim.waiting
-    }
-
-    fn lease_to_hold_on(&self) -> Option<Lease> {
-        if self.is_one_lease() {
-            self.waiting
-        } else {
-            self.holding
-        }
-    }
-
-    fn grant_to_hold(&self) -> Step {
-        if self.is_one_lease() {
-            Step::Grant(Purpose::Wait, self.claim.waiting)
-        } else {
-            Step::Grant(Purpose::Hold, self.claim.ttl)
-        }
-    }
-
-    fn ticket(&self, held: bool, since: Timestamp) -> Vec<u8> {
-        let ticket = Ticket {
-            service_id: self.claim.service.clone(),
-            host: self.claim.host.clone(),
-            since,
-            held,
-        };
-        serde_json::to_vec(&ticket).expect("names, a time and a flag are JSON")
-    }
-
     fn is_ours(&self, place: &Place) -> bool {
         let on = |lease: &Lease| place.lease == Some(lease.id);
         self.waiting.as_ref().is_some_and(on) || self.attempt(place).is_some()
@@ -427,4 +352,11 @@ impl State {
         self.not_before = None;
         self.trouble = None;
     }
+}
+
+/// Not all at once, though all may have read it at once.
+fn until_refresh(places: usize) -> Duration {
+    let places = u64::try_from(places).unwrap_or(u64::MAX);
+    let whole = REFRESH.max(Duration::from_secs(places));
+    whole.mul_f64(0.75 + fastrand::f64() / 2.0)
 }

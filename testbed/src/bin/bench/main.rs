@@ -11,6 +11,7 @@ mod hosts;
 mod idle;
 mod ipvs;
 mod latency;
+mod locks;
 mod machine;
 mod measure;
 mod memory;
@@ -58,6 +59,8 @@ async fn measure_all() -> Result<()> {
     binaries::measure(&mut report).await?;
     report.progress("P11: a list of who is there");
     hosts::measure(&mut report).await?;
+    report.progress("P12: a command under a lock");
+    locks::measure(&mut report).await?;
     report.progress("P1 and P3: the kernel's table");
     ipvs::measure(&mut report).await?;
     report.progress("P5: a burst of changes");
