@@ -82,16 +82,20 @@ impl Shutdown {
     }
 
     /// Ready once it is triggered, and from then on. Cancel-safe.
+    ///
+    /// Who is asked after a task has ended for it is ready, too: the channel
+    /// wakes one after the other, so whether it is triggered is looked at each
+    /// time.
     pub async fn triggered(&self) {
-        let mut changes = self.0.clone();
-        // An error means that the trigger is gone, and it triggers as it goes.
-        let told = async { drop(changes.wait_for(|end| *end != End::NotYet).await) };
-        let mut told = pin!(told);
-        // The signals' thread tells one after the other. Who is told late is
-        // to see all the same why those who were told early have ended.
-        poll_fn(|context| match told.as_mut().poll(context) {
-            Poll::Pending if self.is_triggered() => Poll::Ready(()),
-            poll => poll,
+        let mut end = self.0.clone();
+        let mut woken = pin!(end.wait_for(|end| *end != End::NotYet));
+        poll_fn(|context| {
+            if self.is_triggered() {
+                return Poll::Ready(());
+            }
+            // An error means that the trigger is gone, and it triggers as it
+            // goes.
+            woken.as_mut().poll(context).map(|_| ())
         })
         .await;
     }
@@ -129,6 +133,7 @@ async fn next(terminate: &mut Stream, interrupt: &mut Stream) -> Signal {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -147,32 +152,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_drops_the_trigger_triggers() {
-        let (trigger, shutdown) = Shutdown::manual();
-        drop(trigger);
-        shutdown.triggered().await;
-        assert!(shutdown.is_triggered());
-    }
-
-    /// Who waits for others to end, and for the end, hears of the end first.
-    #[tokio::test]
-    async fn nobody_ends_before_all_can_see_why() {
-        for _ in 0..300 {
+    async fn whoever_ended_for_it_is_not_seen_to_end_before_it() {
+        for _ in 0..2000 {
             let (trigger, shutdown) = Shutdown::manual();
-            let mut tasks = tokio::task::JoinSet::new();
-            for _ in 0..16 {
+            let mut tasks = JoinSet::new();
+            for _ in 0..8 {
                 let shutdown = shutdown.clone();
                 tasks.spawn(async move { shutdown.triggered().await });
             }
+            // All of them wait.
             tokio::task::yield_now().await;
             let triggering = thread::spawn(move || trigger.trigger());
             tokio::select! {
                 biased;
                 () = shutdown.triggered() => {}
-                _ = tasks.join_next() => panic!("a task ended for no reason"),
+                _ = tasks.join_next() => panic!("it ended for no reason"),
             }
             triggering.join().unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_drops_the_trigger_triggers() {
+        let (trigger, shutdown) = Shutdown::manual();
+        drop(trigger);
+        shutdown.triggered().await;
+        assert!(shutdown.is_triggered());
     }
 
     #[test]

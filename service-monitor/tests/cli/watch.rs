@@ -1,5 +1,6 @@
 //! `watch`: what it makes of a service, and whose key it is.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use serde_json::json;
@@ -172,6 +173,27 @@ async fn gone(rig: &Rig, address: &str, limit: Duration) {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn a_signal_at_any_time_leaves_no_key_and_is_no_failure() {
+    let rig = Rig::start().await;
+    let web = Web::start().await.unwrap();
+    for round in 0..20_u64 {
+        let mut watch = rig.watch("web-1", &web.url(), &FAST).await;
+        // Before, in and after its first steps; nothing is awaited.
+        tokio::time::sleep(Duration::from_millis(round * 15)).await;
+        watch.signal(Signal::SIGTERM).unwrap();
+        let status = watch.wait(SOON).await.unwrap();
+        // At its very beginning the system's own answer is as good.
+        let early = status.signal() == Some(Signal::SIGTERM as i32);
+        assert!(
+            status.success() || early,
+            "{status}: {}",
+            watch.last_words()
+        );
+        assert_eq!(rig.value("web-1").await, None, "{}", watch.last_words());
+    }
 }
 
 #[tokio::test]
