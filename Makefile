@@ -55,7 +55,7 @@ soak: test-tools ## All tests and the long ones, ROUNDS=n times as long (10)
 .PHONY: bench
 bench: ## Measure; the figures are also written to target/bench
 	.ci/tools build etcd ipvs
-	$(CARGO) build --locked --release -p lbmanager
+	$(CARGO) build --locked --release -p lbmanager -p service-monitor
 	$(CARGO) build --locked --release -p ipvs --example measure_ipvs
 	$(CARGO) run --locked --release -p testbed --bin bench
 
@@ -66,10 +66,11 @@ shell-ipvs: ## Open a shell where the kernel has IPVS, to play in
 	$(CARGO) run --locked -p testbed --bin guest
 
 .PHONY: images
-images: ## Build the Docker image, and keep it as a file in target/images
+images: ## Build the Docker images, and keep them as files in target/images
 	.ci/tools build docker
-	$(CARGO) build --locked --release -p lbmanager
-	docker/with-daemon docker/build lbmanager "$(release)/lbmanager" target/images
+	$(CARGO) build --locked --release -p lbmanager -p service-monitor
+	docker/with-daemon sh -euc 'for program in lbmanager service-monitor; do \
+	    docker/build "$$program" "$(release)/$$program" target/images; done'
 
 .PHONY: test-tools
 test-tools: $(VENV)/complete ## Install what the tests need beyond Rust, git and make

@@ -1,99 +1,28 @@
 //! What the documents say is so: commands, flags, targets, links, metrics.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use testbed::aws::Aws;
 use testbed::etcd::Etcd;
 use testbed::process::{Program, workspace_binary};
-use testbed::{http, ports, wait};
+use testbed::{documents, http, ports, wait};
 
 const DEADLINE: Duration = Duration::from_mins(1);
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The documents with their paths.
-fn documents() -> Vec<(PathBuf, String)> {
-    let mut paths = Vec::new();
-    for directory in [root(), root().join("docs")] {
-        let files = fs::read_dir(directory).unwrap();
-        let files = files.map(|file| file.unwrap().path());
-        paths.extend(files.filter(|path| path.extension().is_some_and(|end| end == "md")));
-    }
-    assert!(paths.len() >= 8, "documents are missing: {paths:?}");
-    let read = |path: PathBuf| {
-        let text = fs::read_to_string(&path).unwrap();
-        (path, text)
-    };
-    paths.into_iter().map(read).collect()
-}
-
-/// Everything that is set as code, a line or a span each. A span that goes
-/// over the end of a line is one.
-fn code(text: &str) -> Vec<String> {
-    let is_block = |line: &str| line.starts_with("    ");
-    let blocks = text.lines().filter(|line| is_block(line));
-    let blocks = blocks.map(|line| line.trim_start_matches([' ', '$']).to_owned());
-    let prose: Vec<&str> = text.lines().filter(|line| !is_block(line)).collect();
-    let prose = prose.join(" ");
-    let spans = prose.split('`').skip(1).step_by(2).map(str::to_owned);
-    blocks.chain(spans).collect()
-}
 
 #[test]
 fn commands_and_flags_exist() {
     let lbmanager = workspace_binary("lbmanager").unwrap();
-    let mut pages: BTreeMap<String, Option<String>> = BTreeMap::new();
-    let mut help = |subcommand: &str| -> Option<String> {
-        let ask = || {
-            let mut command = Command::new(&lbmanager);
-            let output = command.args([subcommand, "--help"]).output().unwrap();
-            let text = String::from_utf8(output.stdout).unwrap();
-            output.status.success().then_some(text)
-        };
-        let page = pages.entry(subcommand.to_owned()).or_insert_with(ask);
-        page.clone()
-    };
-    let mut seen = 0;
-    for (path, text) in documents() {
-        for command in code(&text) {
-            let mut words = command.split_whitespace();
-            if words.next() != Some("lbmanager") {
-                continue;
-            }
-            let Some(subcommand) = words.next().filter(|word| !word.starts_with('-')) else {
-                continue;
-            };
-            seen += 1;
-            let page = help(subcommand);
-            let page = page.unwrap_or_else(|| panic!("{}: `{command}`", path.display()));
-            for flag in words.filter(|word| word.starts_with("--")) {
-                let flag = flag.split('=').next().unwrap();
-                assert!(
-                    page.contains(flag),
-                    "{}: `{command}`: {flag}",
-                    path.display()
-                );
-            }
-        }
-    }
+    let seen = documents::check_commands("lbmanager", &lbmanager).unwrap();
     assert!(seen > 20, "only {seen} commands were found");
-    assert_eq!(help("no-such-subcommand"), None);
 }
 
 #[test]
 fn targets_of_make_exist() {
-    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let makefile = documents::one("Makefile").unwrap();
     let mut seen = 0;
-    for (path, text) in documents() {
-        for command in code(&text) {
+    for (path, text) in documents::all().unwrap() {
+        for command in documents::code(&text) {
             if let Some(target) = command.strip_prefix("make ") {
                 let target = target.split_whitespace().next().unwrap();
                 let rule = format!("\n{target}:");
@@ -112,7 +41,7 @@ fn targets_of_make_exist() {
 #[test]
 fn links_lead_somewhere() {
     let mut seen = 0;
-    for (path, text) in documents() {
+    for (path, text) in documents::all().unwrap() {
         let links = text.split("](").skip(1);
         for link in links.filter_map(|rest| rest.split_once(')').map(|(link, _)| link)) {
             if link.starts_with("http") {
@@ -124,20 +53,6 @@ fn links_lead_somewhere() {
         }
     }
     assert!(seen > 5, "only {seen} links were found");
-}
-
-/// Names of metrics, without what the kinds of them add.
-fn names(text: &str) -> BTreeSet<String> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let words = text.split(|c: char| !is_name(c));
-    words
-        .filter(|word| word.starts_with("lbmanager_"))
-        .map(|word| {
-            let ends = ["_total", "_bucket", "_sum", "_count", "_info"];
-            let end = ends.iter().find_map(|end| word.strip_suffix(end));
-            end.unwrap_or(word).to_owned()
-        })
-        .collect()
 }
 
 #[tokio::test]
@@ -163,8 +78,8 @@ async fn the_metrics_are_those_that_are_listed() {
     aws.wait_until("i-00000001 to be registered", registered, DEADLINE)
         .await
         .unwrap();
-    let listed = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
-    let listed = names(&listed);
+    let names = |text: &str| documents::metrics("lbmanager_", text);
+    let listed = names(&documents::one("docs/metrics.md").unwrap());
     wait::until(
         "all metrics that docs/metrics.md lists",
         DEADLINE,
@@ -185,7 +100,7 @@ async fn the_metrics_are_those_that_are_listed() {
 
 #[test]
 fn only_soak_tests_are_ignored() {
-    let mut folders = vec![root()];
+    let mut folders = vec![documents::root()];
     let mut seen = 0;
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder)

@@ -1,40 +1,19 @@
 //! The image: built as `make images` builds it, run by a real Docker between a
 //! real etcd and the AWS simulator.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use testbed::aws::Aws;
-use testbed::docker::{Docker, Image};
+use testbed::docker::Docker;
 use testbed::etcd::Etcd;
-use testbed::process::workspace_binary;
 use testbed::{http, ports, wait};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// Builds the image of the program under test, by a name of its own.
-fn build(docker: &Docker) -> Image {
-    let tag = format!("lbmanager:test-{}", std::process::id());
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let output = Command::new(workspace.join("docker/build"))
-        .arg("lbmanager")
-        .arg(workspace_binary("lbmanager").unwrap())
-        .env("IMAGE", &tag)
-        .envs(docker.env())
-        .output()
-        .unwrap();
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "docker/build failed: {words}");
-    docker.image(tag)
-}
-
 #[tokio::test]
 async fn it_manages_a_load_balancer_as_nobody_in_particular() {
     let docker = Docker::start_or_use().await.unwrap();
-    let image = build(&docker);
+    let image = docker.build("lbmanager").await.unwrap();
     let version = docker
         .run(&["run", "--rm", image.tag(), "--version"])
         .await

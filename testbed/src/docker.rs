@@ -5,7 +5,7 @@
 //! `none`.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use tokio::process::Command;
 
 use crate::child::Child;
 use crate::error::{Error, Result, find_program};
+use crate::process::workspace_binary;
 use crate::wait;
 
 const INSTALL: &str = "apt-get install docker.io, or run `make test-tools`";
@@ -82,12 +83,19 @@ impl Docker {
         })
     }
 
-    /// Takes charge of an image that was built.
-    pub fn image(&self, tag: impl Into<String>) -> Image {
-        Image {
+    /// Builds the image of a program of this workspace as it is now, by a name of its own.
+    pub async fn build(&self, program: &str) -> Result<Image> {
+        let tag = format!("{program}:test-{}", std::process::id());
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/build");
+        let mut command = Command::new(&script);
+        command.arg(program).arg(workspace_binary(program)?);
+        command.env("IMAGE", &tag).envs(self.env());
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        finish(command, &format!("docker/build {program}")).await?;
+        Ok(Image {
             docker: self.clone(),
-            tag: tag.into(),
-        }
+            tag,
+        })
     }
 
     /// For drops, which cannot wait for tasks.
@@ -179,19 +187,8 @@ impl Daemon {
         let mut command = Command::new(find_program("docker", INSTALL)?);
         command.args(args).envs(self.env());
         command.stdin(Stdio::null()).kill_on_drop(true);
-        let failed = |source| Error::Spawn {
-            program: "docker".to_owned(),
-            source,
-        };
-        let output = command.output().await.map_err(failed)?;
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        if !output.status.success() {
-            return Err(Error::Command {
-                command: format!("docker {}", args.join(" ")),
-                status: output.status,
-                stderr,
-            });
-        }
+        let output = finish(command, &format!("docker {}", args.join(" "))).await?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         // Logs come out where the program wrote them to.
         let is_logs = args.first() == Some(&"logs");
@@ -253,4 +250,21 @@ impl Daemon {
         command.stdout(output).stderr(errors);
         Child::spawn("dockerd", command).await
     }
+}
+
+/// Runs it to its end, which must be a good one.
+async fn finish(mut command: Command, words: &str) -> Result<Output> {
+    let failed = |source| Error::Spawn {
+        program: words.to_owned(),
+        source,
+    };
+    let output = command.output().await.map_err(failed)?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    Err(Error::Command {
+        command: words.to_owned(),
+        status: output.status,
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
 }

@@ -29,6 +29,9 @@
 //! | [`process::Program`] | `let mut p = Program::new(workspace_binary("lbmanager")?).arg("run").start().await?;` |
 //! | [`process::workspace_example`] | `let told = guest.run(workspace_example("ipvs", "measure_ipvs")?, ["5"]).await?;` |
 //! | [`soak::rounds`] | `for _ in 0..soak::rounds()? { one_round().await; }` |
+//! | [`terminal::Terminal`] | `Terminal::at(directory).enter(&documents::session(&page)).await?;` |
+//! | [`units::UnitHost`] | `let host = UnitHost::new(&["/usr/bin/lbmanager"])?; host.verify(unit)?;` |
+//! | [`web::Web`] | `let web = Web::start().await?; web.set(Act::Hang);` |
 //! | [`wait::until`] | `wait::until("two members", deadline, \|\| async { two(&etcd).await }).await?` |
 //!
 //! A rig that listens or reads has a task for that, and one for each connection or pipe; a call of
@@ -38,6 +41,7 @@ pub mod aws;
 pub mod certs;
 mod child;
 pub mod docker;
+pub mod documents;
 pub mod error;
 pub mod etcd;
 pub mod guest;
@@ -51,6 +55,9 @@ pub mod process;
 pub mod proxy;
 pub mod site;
 pub mod soak;
+pub mod terminal;
+pub mod units;
 pub mod wait;
+pub mod web;
 
 pub use error::{Error, Result};

@@ -2,12 +2,11 @@
 //!
 //! Beside those: [`backends`] (what was built in), [`read`] (the tree and the status records, once), [`edit`]
 //! (compare-and-swap of what a key says), [`wait`] (until the status shows
-//! it), [`words`] (times, columns and lists as people read them).
+//! it).
 
 mod backends;
 mod drain;
 mod edit;
-mod pages;
 mod pause;
 mod plan;
 mod purge;
@@ -20,17 +19,17 @@ mod run;
 mod set;
 mod status;
 mod wait;
-mod words;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use presence::keys::{DEFAULT_PREFIX, Tree, TreeKey};
 use presence::model::{BalancerId, MemberKey};
 use presence::process::args::CommonArgs;
+use presence::process::cli::{CompletionsArgs, ManArgs};
 use presence::process::etcd_args::EtcdArgs;
 use presence::process::exit::Failure;
-use presence::process::logging;
+use presence::process::{logging, words};
 use presence::store::etcd::EtcdStore;
 
 /// Exit code where what was asked for cannot be done as things are.
@@ -39,6 +38,9 @@ const REFUSED: u8 = 1;
 /// Exit code of `run --once` and `plan` where not everything is as the tree
 /// says.
 const CHANGES: u8 = 2;
+
+const COMPLETIONS: &str = "Example:
+  lbmanager completions bash > /etc/bash_completion.d/lbmanager";
 
 /// Keeps load balancers as a tree of keys in etcd says.
 ///
@@ -109,12 +111,12 @@ enum Command {
     Release(release::ReleaseArgs),
 
     /// Write the completions for a shell to stdout
-    #[command(after_help = pages::EXAMPLE)]
-    Completions(pages::CompletionsArgs),
+    #[command(after_help = COMPLETIONS)]
+    Completions(CompletionsArgs),
 
     /// Write the manual pages into a directory
     #[command(hide = true)]
-    Man(pages::ManArgs),
+    Man(ManArgs),
 }
 
 /// Where the tree is, and how it is reached.
@@ -191,8 +193,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Resume(args) => pause::run(args, false).await,
             Command::Purge(args) => purge::run(args).await,
             Command::Release(args) => release::run(args).await,
-            Command::Completions(args) => pages::completions(&args),
-            Command::Man(args) => pages::man(&args),
+            Command::Completions(args) => args.write(&mut Cli::command()),
+            Command::Man(args) => args.write(Cli::command()),
         }
     });
     // A name that is being looked up must not hold the end up.

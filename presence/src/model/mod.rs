@@ -12,6 +12,7 @@ mod member;
 mod names;
 mod options;
 mod revision;
+mod service_host;
 mod virtual_service;
 
 pub use balancer::{BalancerId, Class, Kind, Region};
@@ -24,6 +25,7 @@ pub use options::{
     SchedulerFlag, VirtualServiceOptions,
 };
 pub use revision::{LeaseId, Revision};
+pub use service_host::{ServiceHost, ServiceHostError, ServiceState};
 pub use virtual_service::{VirtualService, real_server};
 
 /// A name that is not of the form its place in a key demands.

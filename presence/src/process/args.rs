@@ -59,12 +59,20 @@ impl CommonArgs {
     }
 }
 
-/// Flags of commands that keep running.
+/// Flags of commands that can be looked at while they run.
 #[derive(Debug, Clone, Args)]
-pub struct DaemonArgs {
+pub struct ListenArgs {
     /// Serve /metrics, /healthz and /readyz at this address; off by default
     #[arg(long, value_name = "IP:PORT", value_parser = address)]
     listen: Option<SocketAddr>,
+}
+
+/// Flags of commands that keep running, and something in files.
+#[derive(Debug, Clone, Args)]
+pub struct DaemonArgs {
+    /// Where it can be looked at.
+    #[command(flatten)]
+    pub listen: ListenArgs,
 
     /// Where to keep what must survive a restart [env: STATE_DIRECTORY]
     #[arg(long, value_name = "DIRECTORY")]
@@ -76,7 +84,7 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "write IP:PORT, such as 127.0.0.1:9100, or [::]:9100 for every address")
 }
 
-impl DaemonArgs {
+impl ListenArgs {
     /// The address of `--listen`, taken, if it was given.
     pub async fn listen(&self) -> Result<Option<Endpoint>, ListenError> {
         match self.listen {
@@ -84,7 +92,9 @@ impl DaemonArgs {
             None => Ok(None),
         }
     }
+}
 
+impl DaemonArgs {
     /// The state directory: the flag's, systemd's (`StateDirectory=`), or the
     /// binary's own default; made where it is missing.
     pub fn state_dir(&self, default: &Path) -> Result<StateDir, StateError> {
@@ -149,9 +159,18 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_listens_unless_asked() {
-        assert!(cli(&[]).unwrap().daemon.listen().await.unwrap().is_none());
+        assert!(
+            cli(&[])
+                .unwrap()
+                .daemon
+                .listen
+                .listen()
+                .await
+                .unwrap()
+                .is_none()
+        );
         let given = cli(&["--listen=127.0.0.1:0"]).unwrap().daemon;
-        let endpoint = given.listen().await.unwrap().unwrap();
+        let endpoint = given.listen.listen().await.unwrap().unwrap();
         assert_ne!(endpoint.address().port(), 0);
         let error = cli(&["--listen=:9100"]).unwrap_err();
         assert!(

@@ -1,24 +1,50 @@
 //! What a command line can tell of itself: completions and manual pages.
 
 use std::io;
-use std::path::Path;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use clap::Command;
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use super::exit::{Failure, OWN_FAULT, OrExit};
 
-/// `completions SHELL`: writes the script to stdout.
-pub fn completions(shell: Shell, command: &mut Command) -> Result<(), Failure> {
-    let name = command.get_name().to_owned();
-    let mut script = Vec::new();
-    clap_complete::generate(shell, command, name, &mut script);
-    print(&script)
+/// Flags of `completions`.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// For which shell
+    shell: Shell,
 }
 
-/// Writes a manual page for the command and one for each of its subcommands
-/// into the directory, which is created where it is missing.
-pub fn manual_pages(command: Command, directory: &Path) -> Result<(), Failure> {
+/// Flags of `man`.
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// Where to; created where it is missing
+    directory: PathBuf,
+}
+
+impl CompletionsArgs {
+    /// Writes the script for the command to stdout.
+    pub fn write(&self, command: &mut Command) -> Result<ExitCode, Failure> {
+        let name = command.get_name().to_owned();
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, command, name, &mut script);
+        print(&script)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl ManArgs {
+    /// Writes a manual page for the command and one for each of its
+    /// subcommands.
+    pub fn write(&self, command: Command) -> Result<ExitCode, Failure> {
+        manual_pages(command, &self.directory)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn manual_pages(command: Command, directory: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(directory)
         .and_then(|()| clap_mangen::generate_to(command, directory))
         .or_exit(OWN_FAULT)
@@ -33,13 +59,17 @@ pub fn manual_pages(command: Command, directory: &Path) -> Result<(), Failure> {
 /// Writes data to stdout. A reader that has seen enough (`| head`) is no
 /// error.
 pub fn print(data: &[u8]) -> Result<(), Failure> {
+    print_on(data).map(|_| ())
+}
+
+/// The same for whoever has more to write. Break: the reader has seen enough.
+pub fn print_on(data: &[u8]) -> Result<ControlFlow<()>, Failure> {
     use io::Write;
     let mut stdout = io::stdout().lock();
     match stdout.write_all(data).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(OWN_FAULT, error).context("cannot write to stdout"))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(Failure::new(OWN_FAULT, error).context("cannot write to stdout")),
     }
 }
 

@@ -7,6 +7,8 @@
 //! | [`cli`] | completions and manual pages |
 //! | [`clock`] | time that tests can hold still |
 //! | [`complaint`] | the same trouble again and again, without a flood of warnings |
+//! | [`daemon`] | words for systemd and pages over HTTP around a daemon's work |
+//! | [`deadline`] | deadlines that a suspended machine does not put off |
 //! | [`duration`] | durations as people write them |
 //! | [`etcd_args`] | how etcd is reached: etcdctl's flags and variables |
 //! | [`exit`] | exit codes, and the last words on stderr |
@@ -14,15 +16,19 @@
 //! | [`http`] | `/metrics`, `/healthz`, `/readyz` |
 //! | [`logging`] | one event a line: journal, text or JSON |
 //! | [`metrics`] | the registry, with prefix and build information |
+//! | [`replace()`](replace::replace) | a file that is replaced whole |
 //! | [`shutdown`] | SIGTERM and SIGINT as one future |
 //! | [`state_file`] | small files that survive a crash whole |
 //! | [`systemd`] | READY, STATUS, WATCHDOG, STOPPING |
+//! | [`words`] | times, columns and lists as people read them |
 
 pub mod args;
 pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod complaint;
+pub mod daemon;
+pub mod deadline;
 pub mod duration;
 pub mod etcd_args;
 pub mod exit;
@@ -30,9 +36,11 @@ pub mod health;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+pub mod replace;
 pub mod shutdown;
 pub mod state_file;
 pub mod systemd;
+pub mod words;
 
 /// The commit that this was built from: 12 hexadecimal digits, or `unknown`
 /// where there was no git.

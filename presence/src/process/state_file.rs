@@ -1,9 +1,9 @@
 //! Small JSON files in the state directory, which survive a crash whole.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, DirBuilder, File};
+use std::io;
 use std::marker::PhantomData;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -11,6 +11,10 @@ use serde::de::DeserializeOwned;
 use tracing::error;
 
 use super::exit::Failure;
+use super::replace::{replace, with_suffix, write_new};
+
+/// For nobody else to read.
+const PRIVATE: u32 = 0o600;
 
 /// Why something in the state directory could not be had or kept.
 #[derive(Debug, thiserror::Error)]
@@ -116,17 +120,13 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     pub fn write(&mut self, value: &T) -> Result<(), StateError> {
         let bytes =
             serde_json::to_vec_pretty(value).map_err(|error| self.failed("write", error.into()))?;
-        let temporary = self.with_suffix("tmp");
-        write_new(&temporary, &bytes)
-            .and_then(|()| fs::rename(&temporary, &self.path))
-            .and_then(|()| File::open(&self.directory)?.sync_all())
-            .map_err(|error| self.failed("write", error))
+        replace(&self.path, &bytes, PRIVATE).map_err(|error| self.failed("write", error))
     }
 
     /// Moves a damaged file out of the way, for somebody to look at, and says
     /// so in the log. Gives its new name; an older one of that name is lost.
     pub fn set_aside(&mut self) -> Result<PathBuf, StateError> {
-        let aside = self.with_suffix("corrupt");
+        let aside = with_suffix(&self.path, "corrupt");
         fs::rename(&self.path, &aside)
             .and_then(|()| File::open(&self.directory)?.sync_all())
             .map_err(|error| self.failed("set aside", error))?;
@@ -141,13 +141,6 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    fn with_suffix(&self, suffix: &str) -> PathBuf {
-        let mut path = self.path.clone().into_os_string();
-        path.push(".");
-        path.push(suffix);
-        path.into()
     }
 
     fn failed(&self, doing: &'static str, source: io::Error) -> StateError {
@@ -165,24 +158,12 @@ fn make_writable(directory: &Path) -> io::Result<()> {
         .mode(0o700)
         .create(directory)?;
     let trial = directory.join(".writable");
-    write_new(&trial, b"")?;
+    write_new(&trial, b"", PRIVATE)?;
     match fs::remove_file(&trial) {
         // Another process tried the same directory at the same time.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
-}
-
-/// Writes a file for nobody else to read, down to the disk.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

@@ -4,39 +4,53 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{pending, select_all};
 use tokio::sync::watch as latest;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::state::{State, Step};
 use super::{Report, Standing, Wanted};
-use crate::store::{Store, StoreError, Watch, WatchMessage};
+use crate::process::clock::sleep_until_some;
+use crate::process::health::Heartbeat;
+use crate::store::watches::{Told, next};
+use crate::store::{Store, StoreError, WatchMessage};
 
 /// How long the keys may take to be deleted at the end. Where etcd is away
 /// for longer, the lease ends by itself.
 const LEAVING: Duration = Duration::from_secs(5);
 
-/// Keeps what is wanted in the store until `shutdown`, then deletes what is
-/// ours.
-///
-/// It goes on for as long as it takes where the store is away. If the sender
-/// of `wanted` is dropped, what was wanted last stays wanted.
-pub async fn run<S: Store>(
-    store: S,
-    ttl: Duration,
-    wanted: latest::Receiver<Arc<Wanted>>,
-    report: latest::Sender<Report>,
-    shutdown: impl Future<Output = ()>,
-) {
-    let mut driver = Driver::new(store, ttl, report);
-    tokio::select! {
-        biased;
-        // What is being done when it comes is abandoned: every step may be.
-        () = shutdown => {}
-        () = driver.keep(wanted) => {}
+/// What a publisher runs on.
+pub struct Publisher<S> {
+    /// The store.
+    pub store: S,
+    /// How long the keys stay when this process is gone; whole seconds.
+    pub ttl: Duration,
+    /// The keys. If the sender is dropped, what was wanted last stays wanted.
+    pub wanted: latest::Receiver<Arc<Wanted>>,
+    /// Where is told how they stand.
+    pub report: latest::Sender<Report>,
+    /// Beaten as long as there is progress, be it one failure after another.
+    pub heartbeat: Option<Heartbeat>,
+}
+
+/// How long a publisher may be without progress: the longest call to the
+/// store takes a few seconds.
+pub const PROGRESS: Duration = Duration::from_secs(30);
+
+impl<S: Store> Publisher<S> {
+    /// Keeps what is wanted in the store until `shutdown`, then deletes what
+    /// is ours. It goes on for as long as it takes where the store is away.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let mut driver = Driver::new(self.store, self.ttl, self.report);
+        driver.heartbeat = self.heartbeat;
+        tokio::select! {
+            biased;
+            // What is being done when it comes is abandoned: every step may be.
+            () = shutdown => {}
+            () = driver.keep(self.wanted) => {}
+        }
+        let _ = timeout(LEAVING, driver.leave()).await;
+        driver.tell();
     }
-    let _ = timeout(LEAVING, driver.leave()).await;
-    driver.tell();
 }
 
 pub(super) struct Driver<S: Store> {
@@ -45,9 +59,8 @@ pub(super) struct Driver<S: Store> {
     pub(super) state: State,
     pub(super) watches: BTreeMap<String, S::Watch>,
     report: latest::Sender<Report>,
+    heartbeat: Option<Heartbeat>,
 }
-
-type Told = (String, Result<WatchMessage, StoreError>);
 
 impl<S: Store> Driver<S> {
     pub(super) fn new(store: S, ttl: Duration, report: latest::Sender<Report>) -> Self {
@@ -57,6 +70,7 @@ impl<S: Store> Driver<S> {
             state: State::new(ttl),
             watches: BTreeMap::new(),
             report,
+            heartbeat: None,
         }
     }
 
@@ -65,14 +79,20 @@ impl<S: Store> Driver<S> {
         loop {
             let newest = wanted.borrow_and_update().clone();
             self.state.want(&newest);
+            self.beat();
             self.advance().await;
             let wakes_at = self.state.wakes_at(Instant::now());
+            let beats_at = self
+                .heartbeat
+                .as_ref()
+                .map(|heart| Instant::now() + heart.limit() / 3);
             // Each arm is cancel-safe: a change stays marked, a message is
             // taken only when it is returned.
             tokio::select! {
                 changed = wanted.changed(), if open => open = changed.is_ok(),
                 told = next(&mut self.watches) => self.told(told),
                 () = sleep_until_some(wakes_at) => {}
+                () = sleep_until_some(beats_at) => {}
             }
         }
     }
@@ -100,6 +120,7 @@ impl<S: Store> Driver<S> {
 
     pub(super) async fn carry_out(&mut self, step: Step) {
         let asked = Instant::now();
+        self.beat();
         let result = match &step {
             Step::Grant => {
                 let granted = self.store.grant(self.ttl).await;
@@ -124,9 +145,7 @@ impl<S: Store> Driver<S> {
     async fn read(&mut self, name: &str) -> Result<(), StoreError> {
         let fetched = self.store.get(name).await?;
         let from = self.state.read(name, &fetched, Instant::now());
-        // A prefix that is a whole key may have more below it; `told` leaves
-        // that out.
-        let watch = self.store.watch(name, from).await?;
+        let watch = self.store.watch_key(name, from).await?;
         self.watches.insert(name.to_owned(), watch);
         Ok(())
     }
@@ -134,7 +153,7 @@ impl<S: Store> Driver<S> {
     pub(super) fn told(&mut self, (name, message): Told) {
         match message {
             Ok(WatchMessage::Events { events, .. }) => {
-                for event in events.iter().filter(|event| event.key() == name) {
+                for event in &events {
                     self.state.happened(&name, event);
                 }
             }
@@ -149,6 +168,12 @@ impl<S: Store> Driver<S> {
         self.state.watch_ended(name, why, Instant::now());
     }
 
+    fn beat(&self) {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.beat();
+        }
+    }
+
     fn tell(&self) {
         let now = self.state.report();
         self.report.send_if_modified(|before| {
@@ -160,28 +185,10 @@ impl<S: Store> Driver<S> {
     }
 }
 
-/// The next message of any watch; never, if there is none. Cancel-safe.
-pub(super) async fn next<W: Watch>(watches: &mut BTreeMap<String, W>) -> Told {
-    if watches.is_empty() {
-        return pending().await;
-    }
-    let messages = watches
-        .iter_mut()
-        .map(|(name, watch)| Box::pin(async { (name.clone(), watch.next().await) }));
-    select_all(messages).await.0
-}
-
-async fn sleep_until_some(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => pending().await,
-    }
-}
-
 fn log_changes(before: &Report, now: &Report) {
     if before.trouble != now.trouble {
         if let Some(trouble) = &now.trouble {
-            tracing::warn!(%trouble, "keys cannot be published");
+            tracing::warn!("keys cannot be published: {trouble}");
         } else {
             tracing::info!("keys can be published again");
         }
@@ -196,7 +203,7 @@ fn log_changes(before: &Report, now: &Report) {
         .keys()
         .filter(|key| !now.keys.contains_key(*key))
     {
-        tracing::info!(%key, "key is published no longer");
+        tracing::info!(%key, "{key} is published no longer");
     }
 }
 
@@ -206,13 +213,16 @@ fn log_standing(key: &str, before: Option<&Standing>, now: &Standing) {
             at,
             lease,
             trouble: None,
-        } => tracing::info!(%key, %at, %lease, "key is published"),
+        } => tracing::info!(%key, "{key} is published, at revision {at} on the lease {lease}"),
         Standing::StandingBy { holder } => {
-            let holder = holder.map_or_else(|| "no lease".to_owned(), |lease| lease.to_string());
-            tracing::info!(%key, %holder, "key was written by another, standing by");
+            let lease = |lease| format!("the lease {lease}");
+            let holder = holder.map_or_else(|| "no lease".to_owned(), lease);
+            tracing::info!(%key, "{key} was written by another, on {holder}: standing by");
         }
         Standing::Withdrawn { at } => tracing::warn!(
-            %key, %at, "key was deleted by an operator; it stays away until it is published again"
+            %key,
+            "{key} was deleted by an operator, as seen at revision {at}; it stays away until it is \
+             published again"
         ),
         Standing::Published {
             trouble: Some(trouble),
@@ -223,9 +233,9 @@ fn log_standing(key: &str, before: Option<&Standing>, now: &Standing) {
         }
         | Standing::Leaving {
             trouble: Some(trouble),
-        } => tracing::warn!(%key, %trouble, "key is not in the store as it should be"),
+        } => tracing::warn!(%key, "{key} is not in the store as it should be: {trouble}"),
         Standing::Pending { trouble: None } if before.is_some() => {
-            tracing::info!(%key, "key is to be written again");
+            tracing::info!(%key, "{key} is to be written again");
         }
         Standing::Pending { .. } | Standing::Leaving { .. } => {}
     }

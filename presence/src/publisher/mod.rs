@@ -10,7 +10,7 @@
 //! with ours: two members of one load balancer deleted in one revision would
 //! be read as a purge. The lease is never revoked, for the same reason.
 //!
-//! `state` decides and is pure; [`run`] carries it out.
+//! `state` decides and is pure; [`Publisher::run`] carries it out.
 
 mod driver;
 mod key;
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-pub use driver::run;
+pub use driver::{PROGRESS, Publisher};
 
 use crate::model::{LeaseId, Revision};
 

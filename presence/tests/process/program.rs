@@ -1,13 +1,13 @@
 //! How a binary is put together from `presence::process`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use clap_complete::Shell;
 use presence::process::args::{CommonArgs, DaemonArgs};
+use presence::process::cli::{CompletionsArgs, ManArgs};
 use presence::process::etcd_args::EtcdArgs;
 use presence::process::exit::{self, Failure, OWN_FAULT, OrExit};
 use presence::process::health::{Health, Heartbeat};
@@ -39,16 +39,10 @@ enum Command {
     /// Dies of its own fault
     Panic,
     /// Prints a completion script
-    Completions {
-        /// For this shell
-        shell: Shell,
-    },
+    Completions(CompletionsArgs),
     /// Writes the manual pages
     #[command(hide = true)]
-    Man {
-        /// Into this directory
-        directory: PathBuf,
-    },
+    Man(ManArgs),
 }
 
 pub fn main() -> ExitCode {
@@ -59,8 +53,8 @@ pub fn main() -> ExitCode {
             Command::Stuck => stuck(),
             Command::Etcd => cli::print(format!("{:#?}\n", cli.etcd.config()?).as_bytes()),
             Command::Panic => panic!("on purpose"),
-            Command::Completions { shell } => cli::completions(shell, &mut Cli::command()),
-            Command::Man { directory } => cli::manual_pages(Cli::command(), &directory),
+            Command::Completions(arguments) => return arguments.write(&mut Cli::command()),
+            Command::Man(arguments) => return arguments.write(Cli::command()),
         }?;
         Ok(ExitCode::SUCCESS)
     })
@@ -87,7 +81,7 @@ async fn run(arguments: &DaemonArgs) -> Result<(), Failure> {
 
     let mut tasks: JoinSet<&'static str> = JoinSet::new();
     let sending = tokio::spawn(sender.run());
-    if let Some(endpoint) = arguments.listen().await? {
+    if let Some(endpoint) = arguments.listen.listen().await? {
         let registry = Arc::new(metrics::registry("plumbing"));
         let serving = endpoint.serve(health.clone(), registry);
         tasks.spawn(async {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::model::{LeaseId, Revision};
-use presence::publisher::{self, Content, Report, Standing, Wanted, WantedKey};
+use presence::publisher::{Content, Publisher, Report, Standing, Wanted, WantedKey};
 use presence::store::etcd::{EtcdConfig, EtcdStore};
 use presence::store::{Entry, Store, Transaction};
 use serde_json::{Value, json};
@@ -84,7 +84,14 @@ impl Running {
         let (report_there, report) = watch::channel(Report::default());
         let (shutdown, stopped) = oneshot::channel::<()>();
         let stopped = async { drop(stopped.await) };
-        let task = publisher::run(store.clone(), TTL, wanted_here, report_there, stopped);
+        let publisher = Publisher {
+            store: store.clone(),
+            ttl: TTL,
+            wanted: wanted_here,
+            report: report_there,
+            heartbeat: None,
+        };
+        let task = publisher.run(stopped);
         Self {
             wanted,
             report,

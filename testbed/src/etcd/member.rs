@@ -143,6 +143,20 @@ impl Member {
         self.setup.client_url(LOOPBACK)
     }
 
+    /// The sum of what etcd counts under this name, over those of its labels that contain the text:
+    /// `metric("grpc_server_msg_sent_total", "\"Watch\"")`.
+    pub async fn metric(&self, name: &str, labels: &str) -> Result<f64> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.setup.ports.metrics);
+        let answer = http::get(&url).await?;
+        let of_name = |line: &&str| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
+        };
+        let lines = answer.body.lines().filter(of_name);
+        let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        Ok(values.sum())
+    }
+
     /// The name it has in its cluster.
     pub fn name(&self) -> &str {
         &self.setup.name

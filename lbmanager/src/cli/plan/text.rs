@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Answer, Planned, Staying};
-use crate::cli::words::{columns, text, time};
+use presence::process::words::{columns, text, time};
 
 pub(super) fn answer(answer: &Answer, now: Timestamp) -> String {
     if answer.load_balancers.is_empty() {

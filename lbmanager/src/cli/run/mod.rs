@@ -13,12 +13,12 @@ use clap::Args;
 use presence::model::Kind;
 use presence::process::args::DaemonArgs;
 use presence::process::clock::Clock;
+use presence::process::daemon::Daemon;
 use presence::process::exit::Failure;
 use presence::process::health::Health;
 use presence::process::metrics;
 use presence::process::shutdown::Shutdown;
 use presence::process::state_file::StateError;
-use presence::process::systemd::Manager as Systemd;
 use presence::process::{duration, logging};
 use presence::store::Store;
 use presence::store::etcd::count_v2_keys;
@@ -83,8 +83,8 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     logging::init(args.tree.common.log_format)?;
     let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
     let settings = settings(&args)?;
-    let health = Health::starting();
-    let (notifier, sender) = Systemd::from_env()?.connect(health.clone());
+    let daemon = Daemon::start(&args.daemon.listen).await?;
+    let health = &daemon.health;
     let mut registry = metrics::registry("lbmanager");
     let board = Board::default();
     let store = args.tree.store().await?;
@@ -95,7 +95,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         settings: settings.for_reconcilers(),
         board: board.clone(),
     };
-    let whole = whole(&args, &shared, &settings, &health)?;
+    let whole = whole(&args, &shared, &settings, health)?;
     let parts = Parts {
         launchers: launchers(&args.backends, &shared, &mut registry)?,
         claim: claim(&args, whole.as_deref())?,
@@ -107,34 +107,17 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         settings,
         board,
         health: health.clone(),
-        notifier: notifier.clone(),
+        notifier: daemon.notifier.clone(),
         shutdown: shutdown.clone(),
     };
-    let endpoint = args.daemon.listen().await?;
     if args.once {
         // Only a daemon waits for etcd.
         let tree = parts.settings.tree.prefix();
         parts.store.get(&tree).await?;
     }
-    let telling = tokio::spawn(sender.run());
     tokio::spawn(warn_of_v2_keys(args.tree.clone()));
-    let serving = async {
-        match endpoint {
-            Some(endpoint) => endpoint.serve(health, Arc::new(registry)).await,
-            None => std::future::pending().await,
-        }
-    };
-    let result = tokio::select! {
-        result = manage(parts, args.once) => result,
-        result = serving => Err(Failure::unexpected(
-            result.err().unwrap_or_else(|| std::io::ErrorKind::UnexpectedEof.into()),
-        )
-        .context("the HTTP server ended")),
-    };
-    notifier.finish();
-    // It ends once everything was told; nobody waits for a deaf systemd.
-    let _ = tokio::time::timeout(Duration::from_secs(3), telling).await;
-    result
+    let managing = Box::pin(manage(parts, args.once));
+    daemon.run(registry, managing).await
 }
 
 /// The prior system's keys are invisible here; who forgot to write them anew

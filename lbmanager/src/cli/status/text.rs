@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{Answer, Shown};
-use crate::cli::words::{columns, list, name, text, time};
 use crate::record::{Action, ChangeRecord, MemberRecord, Record, Role, State};
+use presence::process::words::{columns, list, name, text, time};
 
 /// How many of the last changes are shown.
 const CHANGES: usize = 5;

@@ -15,6 +15,7 @@ use tokio::time::advance;
 use self::actor::Publisher;
 use self::world::{World, happening};
 use super::{Content, Report, Standing, Wanted, WantedKey};
+use crate::process::health::{Health, Heartbeat};
 use crate::store::memory::MemoryStore;
 use crate::store::{Entry, Store, Transaction};
 
@@ -108,16 +109,48 @@ async fn a_replaced_history_starts_ranks_over() {
     assert_eq!(value.get("since"), None);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_for_long_is_not_pestered() {
-    let store = MemoryStore::new();
-    store.set_unavailable(true);
+/// A publisher of both keys, as its users run it, for so long.
+async fn run_for(store: &MemoryStore, time: Duration, heartbeat: Option<Heartbeat>) {
     let (report, _) = latest::channel(Report::default());
     let keys = KEYS.map(|key| (key.to_owned(), WantedKey::new(content(1))));
     let keys = keys.into_iter().collect();
     let (_wanted, wanted) = latest::channel(Arc::new(Wanted { keys }));
-    let away = tokio::time::sleep(Duration::from_mins(5));
-    super::run(store.clone(), TTL, wanted, report, away).await;
+    let publisher = super::Publisher {
+        store: store.clone(),
+        ttl: TTL,
+        wanted,
+        report,
+        heartbeat,
+    };
+    publisher.run(tokio::time::sleep(time)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_for_long_is_not_pestered() {
+    let store = MemoryStore::new();
+    store.set_unavailable(true);
+    run_for(&store, Duration::from_mins(5), None).await;
     let calls = store.counts().calls;
     assert!((90..250).contains(&calls), "{calls} calls in 5 minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_shows_progress_whether_there_is_something_to_do_or_not() {
+    for away in [false, true] {
+        let store = MemoryStore::new();
+        store.set_unavailable(away);
+        let health = Health::starting();
+        // Shorter than the pause between two renewals.
+        let heartbeat = health.heartbeat("publisher", TTL / 5);
+        let running = run_for(&store, Duration::from_mins(5), Some(heartbeat));
+        let mut running = std::pin::pin!(running);
+        loop {
+            tokio::select! {
+                () = &mut running => break,
+                () = tokio::time::sleep(Duration::from_secs(1)) => {
+                    assert_eq!(health.stuck(), [], "away: {away}");
+                }
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 const SHOWN: usize = 10;
 
 /// A time and how far it is from now: `2026-11-20T12:00:00Z (3m 5s ago)`.
-pub(super) fn time(at: Timestamp, now: Timestamp) -> String {
+pub fn time(at: Timestamp, now: Timestamp) -> String {
     let seconds = at.duration_since(now).as_secs();
     let distance = distance(seconds.unsigned_abs());
     if seconds > 0 {
@@ -30,7 +30,7 @@ fn distance(seconds: u64) -> String {
 }
 
 /// The first few, and how many more.
-pub(super) fn list<T: Display>(names: impl IntoIterator<Item = T>) -> String {
+pub fn list<T: Display>(names: impl IntoIterator<Item = T>) -> String {
     let mut names = names.into_iter();
     let shown: Vec<String> = names.by_ref().take(SHOWN).map(|n| n.to_string()).collect();
     match names.count() {
@@ -41,7 +41,7 @@ pub(super) fn list<T: Display>(names: impl IntoIterator<Item = T>) -> String {
 
 /// Rows as lines with their columns below each other, behind `indent`. What is
 /// in the last column may be of any length.
-pub(super) fn columns<const N: usize>(indent: &str, rows: &[[String; N]]) -> Vec<String> {
+pub fn columns<const N: usize>(indent: &str, rows: &[[String; N]]) -> Vec<String> {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.max().unwrap_or(0)
@@ -60,12 +60,12 @@ pub(super) fn columns<const N: usize>(indent: &str, rows: &[[String; N]]) -> Vec
 }
 
 /// Lines as a text.
-pub(super) fn text(lines: &[String]) -> String {
+pub fn text(lines: &[String]) -> String {
     lines.join("\n") + "\n"
 }
 
 /// What serde calls it, which is what the status says in JSON.
-pub(super) fn name(of: impl serde::Serialize) -> String {
+pub fn name(of: impl serde::Serialize) -> String {
     match serde_json::to_value(of) {
         Ok(serde_json::Value::String(name)) => name,
         _ => String::new(),
