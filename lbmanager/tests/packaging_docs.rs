@@ -1,7 +1,5 @@
 //! What the documents say is so: commands, flags, targets, links, metrics.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::fs;
 use std::time::Duration;
 
