@@ -123,7 +123,7 @@ pub enum Phase {
 pub struct Decision {
     /// What the tree wants.
     pub desired: Desired,
-    /// Who comes, who leaves and who is held.
+    /// Who comes and who leaves. Its record is that of the line.
     pub plan: Plan,
     /// What the kernel is told.
     pub changes: Vec<Change>,
@@ -164,8 +164,8 @@ impl Line {
         self.forget_refusals(&record);
         let observed = observe(&mut record, around.present, around.silent);
         let context = self.context(&record, around);
-        let plan = plan::plan(&desired, &observed, record, &context);
-        self.record = plan.record.clone();
+        let mut plan = plan::plan(&desired, &observed, record, &context);
+        self.record = std::mem::take(&mut plan.record);
         self.hold_drains(&desired, around);
         self.record
             .problems
