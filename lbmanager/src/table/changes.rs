@@ -11,7 +11,7 @@ use super::line::{Around, Change, LOOK, Line, Phase};
 use super::translate;
 use crate::desired::Desired;
 use crate::plan::{self, Plan};
-use crate::record::{MemberRecord, Reason, Removal, Role, Withheld};
+use crate::record::{MemberRecord, Reason, Record, Removal, Role, Withheld};
 
 impl Line {
     pub(super) fn change_service(
@@ -188,7 +188,10 @@ impl Line {
         let Some(why) = around.frozen.or(desired.blocked.as_deref()) else {
             return;
         };
-        for (member, known) in &self.record.members {
+        let Record {
+            members, withheld, ..
+        } = self.record_mut();
+        for (member, known) in members {
             match known.removal.filter(|_| known.quiesced_at.is_some()) {
                 // One that is not ready waits for its readiness with what it has.
                 None
@@ -197,12 +200,12 @@ impl Line {
                     ..
                 }) => {}
                 Some(Removal { reason, .. }) => {
-                    let withheld = Withheld {
+                    let held = Withheld {
                         reason,
                         why: why.to_owned(),
                         until: None,
                     };
-                    self.record.withheld.insert(member.clone(), withheld);
+                    withheld.insert(member.clone(), held);
                 }
             }
         }

@@ -167,9 +167,11 @@ impl<S: Store, K: Kernel> Table<S, K> {
             let Some(line) = self.lines.get_mut(key) else {
                 continue;
             };
-            line.record.manager = settings.host.to_string();
-            if line.refused.is_empty() && line.service_refused.is_none() {
-                line.record.error = None;
+            let refused = !line.refused.is_empty() || line.service_refused.is_some();
+            let record = line.record_mut();
+            record.manager = settings.host.to_string();
+            if !refused {
+                record.error = None;
             }
         }
         changes.sort_by_key(|change| change.phase);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipvs::ServiceKey;
@@ -60,7 +61,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
             for id in &line.ids {
                 self.parts.board.report(id, report.clone());
                 if !self.parts.settings.dry_run && verdict.over.is_none() {
-                    self.outbox.write(id, line.record.to_json());
+                    self.outbox.write(id, Arc::clone(&line.record));
                 }
             }
         }
@@ -84,7 +85,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
                     problems: vec![why.clone()],
                     ..Record::default()
                 };
-                self.outbox.write(id, record.to_json());
+                self.outbox.write(id, Arc::new(record));
             }
         }
     }

@@ -115,7 +115,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
                     tracing::info!("{}: no new connections for {names}: {reason}", line.id());
                 }
             }
-            line.record.changed(now, action, &members, reason);
+            line.record_mut().changed(now, action, &members, reason);
         }
     }
 
@@ -139,21 +139,21 @@ impl<S: Store, K: Kernel> Table<S, K> {
                 // The service itself was refused, which is said once.
                 Some(_) if line.service_refused.is_some() => continue,
                 Some(member) => {
-                    let known = line.record.members.entry(member.clone()).or_default();
-                    let mod_revision = known.mod_revision;
-                    let refused = Refused {
-                        again,
-                        mod_revision,
-                    };
-                    line.refused.insert(member.clone(), refused);
+                    let members = &mut line.record_mut().members;
+                    let known = members.entry(member.clone()).or_default();
                     known.detail = Some(words.clone());
                     if change.phase == Phase::Add {
                         known.state = State::Rejected;
                     }
+                    let refused = Refused {
+                        again,
+                        mod_revision: known.mod_revision,
+                    };
+                    line.refused.insert(member.clone(), refused);
                 }
             }
             tracing::warn!("{}: {words}", line.id());
-            line.record.failed_with(now, words);
+            line.record_mut().failed_with(now, words);
         }
     }
 

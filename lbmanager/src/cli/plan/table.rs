@@ -73,7 +73,7 @@ impl Place {
         };
         let refused = lines.refused.clone();
         let planned = keys.iter().filter_map(|key| {
-            let before = lines.get(key)?.record.clone();
+            let before = Arc::clone(&lines.get(key)?.record);
             let decision = lines.decide(key, &orders, &scene)?;
             Some(planned(lines.get(key)?, decision, &before))
         });
@@ -148,7 +148,7 @@ fn planned(line: &Line, decision: Decision, before: &Record) -> Planned {
         ..Planned::default()
     };
     if decision.over.is_none() {
-        let record = line.record.clone();
+        let record = Record::clone(&line.record);
         let plan = Plan {
             record,
             ..decision.plan
