@@ -198,7 +198,7 @@ impl Line {
                 why: why.to_owned(),
                 until: None,
             };
-            self.record.withheld.insert(member, withheld);
+            self.record_mut().withheld.insert(member, withheld);
         }
     }
 
