@@ -3,11 +3,13 @@
 //!
 //! | module | kind | |
 //! | --- | --- | --- |
-//! | [`address`] | pure, and one question to the kernel | where this host is reached |
+//! | [`address`] | pure, and two files of the kernel | where this host is reached |
 //! | [`catalogue`] | pure | who is there, and which of them are wanted |
 //! | [`prober`] | task | asks the service, and judges by the answers |
 //! | [`watcher`] | task | publishes what the prober finds, and tells of it |
 //! | [`metrics`] | | what `/metrics` says of a watch |
+//! | [`releaser`] | task | gives the startup lease back once a probe succeeds |
+//! | [`turn`] | | waits for a turn at a lease, and says how that goes |
 //! | [`cli`] | | one file for each subcommand |
 //!
 //! Tasks and channels of `watch`: the prober owns the sending half of a
@@ -20,5 +22,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod metrics;
 pub mod prober;
+pub mod releaser;
+pub mod turn;
 pub mod watcher;
 mod words;

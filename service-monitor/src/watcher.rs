@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::metrics::Metrics;
 use crate::prober::{Prober, Seen};
+use crate::releaser::Releaser;
 use crate::words;
 
 /// Which instance is watched, and where it is.
@@ -82,6 +83,8 @@ pub struct Watcher<S> {
     pub ttl: Duration,
     /// Asks it.
     pub prober: Prober,
+    /// Gives its startup lease back.
+    pub releaser: Releaser<S>,
     /// Counts.
     pub metrics: Metrics,
     /// Told to end.
@@ -103,6 +106,7 @@ impl<S: Store> Watcher<S> {
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(self.prober.run(self.shutdown.clone()));
+        tasks.spawn(self.releaser.run(self.shutdown.clone()));
         let shutdown = self.shutdown.clone();
         tasks.spawn(publisher.run(async move { shutdown.triggered().await }));
         let desk = Desk {

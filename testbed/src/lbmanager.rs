@@ -1,4 +1,4 @@
-//! `lbmanager run` of this workspace, against an etcd and simulated AWS.
+//! `lbmanager run` of this workspace, against an etcd and simulated AWS, or this kernel.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +29,10 @@ const STOP_DEADLINE: Duration = Duration::from_secs(20);
 /// The `lbmanager` of this workspace, without arguments, in an environment that leads to this AWS
 /// and in which nothing else of the caller's is left that could matter.
 pub fn program(aws: &Aws) -> Result<Program> {
+    Ok(clean()?.envs(environment(aws)))
+}
+
+fn clean() -> Result<Program> {
     let mut program = Program::new(workspace_binary("lbmanager")?);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().into_owned();
@@ -37,7 +41,7 @@ pub fn program(aws: &Aws) -> Result<Program> {
             program = program.env_remove(name);
         }
     }
-    Ok(program.envs(environment(aws)))
+    Ok(program)
 }
 
 /// What leads any client of AWS to the simulator.
@@ -65,9 +69,18 @@ pub struct Launch {
 impl Launch {
     /// `lbmanager run` that serves its metrics and keeps its state in a temporary directory.
     pub fn new(etcd: &Client, aws: &Aws) -> Result<Self> {
+        Self::of(program(aws)?, etcd)
+    }
+
+    /// The same for the virtual services of this kernel alone: see [`guest`](crate::guest).
+    pub fn of_kernel(etcd: &Client) -> Result<Self> {
+        Ok(Self::of(clean()?, etcd)?.args(["--backends", "ipvs"]))
+    }
+
+    fn of(program: Program, etcd: &Client) -> Result<Self> {
         let state = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
         let listen = format!("127.0.0.1:{}", ports::free()?);
-        let program = program(aws)?
+        let program = program
             .args(["run", "--endpoints", &etcd.endpoints().join(",")])
             .args(["--listen", &listen, "--host-id", "testbed", "--state-dir"])
             .arg(state.path());

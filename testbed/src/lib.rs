@@ -1,8 +1,9 @@
 //! Starts and stops the real things for tests, demo and benchmarks.
 //!
-//! Everything here listens on 127.0.0.1 only, and is gone when its handle is dropped, also when the
-//! test panics or its process is killed. What needs a program that is not installed fails with an
-//! error that says how to install it; nothing is skipped. All of it needs a tokio runtime.
+//! Everything here listens on loopback only, unless a test gives an address of a network that it
+//! made, and is gone when its handle is dropped, also when the test panics or its process is
+//! killed. What needs a program that is not installed fails with an error that says how to install
+//! it; nothing is skipped. All of it needs a tokio runtime.
 //!
 //! | rig | one line |
 //! | --- | --- |
@@ -23,9 +24,11 @@
 //! | [`guest::Guest`] | `let done = Guest::new()?.folder(results).run(program, ["--help"]).await?;` |
 //! | [`guest::suite::Suite`] | `fn main() -> ExitCode { Suite::new(kernel_tests![a, b]).main() }` |
 //! | [`netns::Namespace`] | `let host = Namespace::builder("web").address("10.9.0.2/24").join(&lan).await?;` |
+//! | [`site::Site`] | `let site = Site::set_up(2).await?; let load = site.load(60).await?;` |
 //! | [`notify::NotifySocket`] | `let s = NotifySocket::bind()?; s.wait_for(\|state\| state == "READY=1", deadline).await?;` |
 //! | [`process::Program`] | `let mut p = Program::new(workspace_binary("lbmanager")?).arg("run").start().await?;` |
 //! | [`process::workspace_example`] | `let told = guest.run(workspace_example("ipvs", "measure_ipvs")?, ["5"]).await?;` |
+//! | [`soak::rounds`] | `for _ in 0..soak::rounds()? { one_round().await; }` |
 //! | [`terminal::Terminal`] | `Terminal::at(directory).enter(&documents::session(&page)).await?;` |
 //! | [`units::UnitHost`] | `let host = UnitHost::new(&["/usr/bin/lbmanager"])?; host.verify(unit)?;` |
 //! | [`web::Web`] | `let web = Web::start().await?; web.set(Act::Hang);` |
@@ -50,6 +53,8 @@ pub mod notify;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod site;
+pub mod soak;
 pub mod terminal;
 pub mod units;
 pub mod wait;

@@ -5,11 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::certs::{Certificates, KeyPair};
 use crate::error::{Error, Result};
 
 /// What it does with a request.
@@ -35,6 +41,7 @@ pub enum Act {
 /// answered with 200, whatever it does with others.
 #[derive(Debug)]
 pub struct Web {
+    scheme: &'static str,
     address: SocketAddr,
     act: watch::Sender<Act>,
     requests: Arc<AtomicUsize>,
@@ -44,14 +51,30 @@ pub struct Web {
 impl Web {
     /// Starts one that answers everything with 200.
     pub async fn start() -> Result<Self> {
+        Self::with(None).await
+    }
+
+    /// Starts one that speaks TLS, with the server's certificate.
+    pub async fn start_tls(certificates: &Certificates) -> Result<Self> {
+        Self::with(Some(acceptor(&certificates.server)?)).await
+    }
+
+    async fn with(tls: Option<TlsAcceptor>) -> Result<Self> {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let failed = || Error::io("listen on", any.to_string());
         let listener = TcpListener::bind(any).await.map_err(failed())?;
         let address = listener.local_addr().map_err(failed())?;
         let (act, acts) = watch::channel(Act::Answer(200, String::new()));
         let requests = Arc::default();
-        let task = tokio::spawn(accept(listener, acts, Arc::clone(&requests)));
+        let service = Service {
+            tls,
+            acts,
+            requests: Arc::clone(&requests),
+        };
+        let task = tokio::spawn(accept(listener, service));
         Ok(Self {
+            scheme,
             address,
             act,
             requests,
@@ -66,7 +89,7 @@ impl Web {
 
     /// Where it is, without a slash at the end.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Where it listens.
@@ -86,16 +109,35 @@ impl Drop for Web {
     }
 }
 
-async fn accept(listener: TcpListener, acts: watch::Receiver<Act>, requests: Arc<AtomicUsize>) {
+/// What each connection is served with.
+#[derive(Clone)]
+struct Service {
+    tls: Option<TlsAcceptor>,
+    acts: watch::Receiver<Act>,
+    requests: Arc<AtomicUsize>,
+}
+
+async fn accept(listener: TcpListener, service: Service) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, acts.clone(), Arc::clone(&requests)));
+        let service = service.clone();
+        connections.spawn(async move {
+            match service.tls.clone() {
+                None => serve(stream, service).await,
+                // Whoever does not trust the certificate goes away.
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, service).await;
+                    }
+                }
+            }
+        });
         while connections.try_join_next().is_some() {}
     }
 }
 
 /// One request for each connection. Whoever goes away first is no error.
-async fn serve(stream: TcpStream, acts: watch::Receiver<Act>, requests: Arc<AtomicUsize>) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service) {
     let mut stream = BufReader::new(stream);
     let mut first = String::new();
     let mut line = String::new();
@@ -112,20 +154,18 @@ async fn serve(stream: TcpStream, acts: watch::Receiver<Act>, requests: Arc<Atom
     if first.is_empty() {
         return;
     }
-    requests.fetch_add(1, Ordering::Relaxed);
-    let is_ok = first
-        .split(' ')
-        .nth(1)
-        .is_some_and(|path| path.ends_with("/ok"));
-    let act = if is_ok {
+    service.requests.fetch_add(1, Ordering::Relaxed);
+    let path = first.split(' ').nth(1);
+    let act = if path.is_some_and(|path| path.ends_with("/ok")) {
         Act::Answer(200, String::new())
     } else {
-        acts.borrow().clone()
+        service.acts.borrow().clone()
     };
     let _ = answer(stream.get_mut(), act).await;
+    let _ = stream.get_mut().shutdown().await;
 }
 
-async fn answer(stream: &mut TcpStream, act: Act) -> std::io::Result<()> {
+async fn answer(stream: &mut (impl AsyncWrite + Unpin), act: Act) -> std::io::Result<()> {
     let whole = |status: u16, more: &str, body: &str| {
         let length = body.len();
         format!(
@@ -155,6 +195,21 @@ async fn answer(stream: &mut TcpStream, act: Act) -> std::io::Result<()> {
             }
         }
     }
+}
+
+fn acceptor(server: &KeyPair) -> Result<TlsAcceptor> {
+    let unusable = |error: &dyn std::error::Error| {
+        Error::Misuse(format!("{} cannot be used: {error}", server.cert.display()))
+    };
+    let chain = CertificateDer::pem_file_iter(&server.cert).and_then(Iterator::collect);
+    let chain = chain.map_err(|error| unusable(&error))?;
+    let key = PrivateKeyDer::from_pem_file(&server.key).map_err(|error| unusable(&error))?;
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
+    Ok(TlsAcceptor::from(Arc::new(
+        config.map_err(|error| unusable(&error))?,
+    )))
 }
 
 #[cfg(test)]

@@ -43,6 +43,15 @@ async fn keys_and_leases_come_and_go() {
 }
 
 #[tokio::test]
+async fn it_serves_another_network_as_well() {
+    let other = std::net::Ipv4Addr::new(127, 0, 0, 2);
+    let etcd = Etcd::builder().address(other).start().await.unwrap();
+    let there = etcd.at(&etcd.endpoint_at(other));
+    there.put("a", "from there").await.unwrap();
+    assert_eq!(etcd.get("a").await.unwrap().as_deref(), Some("from there"));
+}
+
+#[tokio::test]
 async fn pause_kill_and_restart_keep_the_data_and_the_port() {
     let mut etcd = Etcd::start().await.unwrap();
     etcd.put("k", "v").await.unwrap();

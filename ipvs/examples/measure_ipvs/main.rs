@@ -1,94 +1,91 @@
-//! What `make bench` measures of this crate, beside ipvsadm on the same kernel.
+//! What `make bench` measures of virtual services, beside ipvsadm and etcdctl
+//! on the same kernel.
 //!
 //! Runs in a guest (`testbed::guest`), or wherever root may program IPVS. Its
-//! argument is how many rounds. In each round the crate and ipvsadm write the
-//! same table, each into an empty network namespace; who comes first changes.
-//! Where the crate wrote it, both then look at all of it. Every measurement is
-//! a line of JSON.
+//! argument is how many rounds. In each round the same table is written by
+//! the crate `ipvs`, by `ipvsadm -R` and by lbmanager from etcd, each into an
+//! empty network namespace; who comes first changes. Then follow changes of
+//! one member, in a namespace that has a table. Every measurement is a line
+//! of JSON.
 
+mod change;
+mod start;
 mod table;
+mod write;
 
 use std::error::Error;
-use std::io::{Seek as _, Write as _};
-use std::process::{Command as Process, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command as Process;
+use std::time::Duration;
 
-use ipvs::{Ipvs, Outcome};
+use ipvs::Ipvs;
 use nix::sched::{CloneFlags, unshare};
+use tokio::runtime::{Builder, Runtime};
 
-use table::{Looks, Table};
+use table::Table;
 
 const SERVICES: u32 = 10_000;
 const DESTINATIONS: u32 = 5;
-/// How often a round looks for drift.
-const PASSES: usize = 3;
 const USAGE: &str = "how many rounds is expected, as a number";
+const CHANGES: &str = "changes";
+/// By whom a table is written.
 const CRATE: &str = "crate";
 const IPVSADM: &str = "ipvsadm";
+const LBMANAGER: &str = "lbmanager";
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
-    let argument = std::env::args().nth(1).ok_or(USAGE)?;
-    match argument.as_str() {
-        CRATE => part(by_the_crate),
-        IPVSADM => part(by_ipvsadm),
+    let mut arguments = std::env::args().skip(1);
+    let what = arguments.next().ok_or(USAGE)?;
+    let data = arguments.next().unwrap_or_default();
+    match what.as_str() {
+        CRATE => part(write::by_the_crate),
+        IPVSADM => part(write::by_ipvsadm),
+        LBMANAGER => part(|table| start::by_lbmanager(table, Path::new(&data))),
+        CHANGES => {
+            namespace()?;
+            change::measure()
+        }
         rounds => all(rounds.parse().map_err(|_| USAGE)?),
     }
 }
 
 fn all(rounds: usize) -> Result<()> {
-    for round in 0..rounds {
-        let mut parts = [CRATE, IPVSADM];
-        if round % 2 == 1 {
-            parts.reverse();
-        }
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("data");
+    start::fill(&Table::new(SERVICES, DESTINATIONS), &data)?;
+    let mut parts = [CRATE, IPVSADM, LBMANAGER];
+    let program = std::env::current_exe()?;
+    for _ in 0..rounds {
         for part in parts {
-            run(Process::new(std::env::current_exe()?).arg(part))?;
+            run(Process::new(&program).arg(part).arg(&data))?;
         }
+        parts.rotate_left(1);
     }
-    Ok(())
+    run(Process::new(&program).arg(CHANGES))
 }
 
-/// In a namespace of its own, since a table is slow to fill again. Nothing is
-/// left in it: Linux has one table for all, and clears it of a namespace that
-/// ended only later.
-fn part(measure: fn(&Table) -> Result<()>) -> Result<()> {
+/// A namespace of its own, since a table is slow to fill again.
+fn namespace() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNET)?;
     // The kernel refuses destinations where it never was up.
-    run(Process::new("ip").args(["link", "set", "lo", "up"]))?;
+    run(Process::new("ip").args(["link", "set", "lo", "up"]))
+}
+
+/// Nothing is left in the namespace: Linux has one table for all, and clears
+/// it of a namespace that ended only later.
+fn part(measure: impl FnOnce(&Table) -> Result<()>) -> Result<()> {
+    namespace()?;
     let table = Table::new(SERVICES, DESTINATIONS);
     measure(&table)?;
-    succeed(Ipvs::open()?.execute(&table.deletes()))
+    let deleted = Ipvs::open()?.execute(&table.deletes()).into_iter();
+    Ok(deleted.collect::<std::result::Result<(), _>>()?)
 }
 
-fn by_the_crate(table: &Table) -> Result<()> {
-    let commands = table.adds();
-    let begin = Instant::now();
-    let outcomes = Ipvs::open()?.execute(&commands);
-    tell("write", CRATE, begin.elapsed());
-    succeed(outcomes)?;
-    let looks = Looks::of(table);
-    for _ in 0..PASSES {
-        let begin = Instant::now();
-        let drifted = looks.drifted()?;
-        tell("drift", CRATE, begin.elapsed());
-        none(drifted)?;
-        let begin = Instant::now();
-        run(Process::new("ipvsadm").arg("-Ln").stdout(Stdio::null()))?;
-        tell("drift", IPVSADM, begin.elapsed());
-    }
-    Ok(())
-}
-
-fn by_ipvsadm(table: &Table) -> Result<()> {
-    let mut file = tempfile::tempfile()?;
-    file.write_all(table.lines().as_bytes())?;
-    file.rewind()?;
-    let begin = Instant::now();
-    run(Process::new("ipvsadm").arg("-R").stdin(file))?;
-    tell("write", IPVSADM, begin.elapsed());
-    none(Looks::of(table).drifted()?)
+/// With threads, so only once the namespace is there.
+fn runtime() -> Result<Runtime> {
+    Ok(Builder::new_multi_thread().enable_all().build()?)
 }
 
 fn tell(what: &str, by: &str, took: Duration) {
@@ -105,15 +102,10 @@ fn run(process: &mut Process) -> Result<()> {
     }
 }
 
-fn succeed(outcomes: Vec<Outcome>) -> Result<()> {
-    Ok(outcomes
-        .into_iter()
-        .collect::<std::result::Result<(), _>>()?)
-}
-
+/// The table is as it was to be.
 fn none(drifted: usize) -> Result<()> {
     match drifted {
         0 => Ok(()),
-        some => Err(format!("{some} services are not as they were written").into()),
+        some => Err(format!("{some} services are not as they were to be written").into()),
     }
 }

@@ -9,7 +9,9 @@ use ipvs::{
     ServiceKey, proc,
 };
 
-const CONFIG: ServiceConfig = ServiceConfig::new(Family::V4, Scheduler::WLC);
+/// The region that has the table in the tree.
+pub const REGION: &str = "bench";
+pub const CONFIG: ServiceConfig = ServiceConfig::new(Family::V4, Scheduler::WLC);
 const MASQ: DestinationConfig = DestinationConfig::new(Forward::Masq, 1);
 
 /// Services with their destinations, all different.
@@ -17,13 +19,30 @@ pub struct Table(Vec<(ServiceKey, Vec<DestinationKey>)>);
 
 impl Table {
     pub fn new(services: u32, destinations: u32) -> Self {
-        let at = |bits, port| SocketAddr::new(Ipv4Addr::from_bits(bits).into(), port);
         let entry = |n| {
-            let destination = |d| DestinationKey(at(0x0b00_0000 + n * destinations + d, 8080));
-            let service = ServiceKey::tcp(at(0x0a00_0000 + n, 80));
-            (service, (0..destinations).map(destination).collect())
+            let numbers = n * destinations..(n + 1) * destinations;
+            (service(n), numbers.map(server).collect())
         };
         Self((0..services).map(entry).collect())
+    }
+
+    /// How many there are.
+    pub fn services(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Its last service, and how many destinations that has.
+    pub fn last(&self) -> (&ServiceKey, usize) {
+        let (service, destinations) = self.0.last().expect("a table has services");
+        (service, destinations.len())
+    }
+
+    /// The same as keys of the tree.
+    pub fn keys(&self) -> impl Iterator<Item = String> {
+        self.0.iter().flat_map(|(service, destinations)| {
+            let key = move |to| member_key(service, to);
+            destinations.iter().map(key)
+        })
     }
 
     pub fn adds(&self) -> Vec<Command> {
@@ -61,6 +80,30 @@ impl Table {
         }
         lines
     }
+}
+
+/// The service of this number.
+pub fn service(number: u32) -> ServiceKey {
+    ServiceKey::tcp(at(0x0a00_0000 + number, 80))
+}
+
+/// The destination of this number.
+pub fn server(number: u32) -> DestinationKey {
+    DestinationKey(at(0x0b00_0000 + number, 8080))
+}
+
+/// One that no table here has, with a destination.
+pub fn foreign() -> (ServiceKey, DestinationKey) {
+    (service(u32::MAX >> 8), server(u32::MAX >> 8))
+}
+
+fn at(bits: u32, port: u16) -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::from_bits(bits).into(), port)
+}
+
+/// The key of the tree that puts a destination into a service.
+pub fn member_key(service: &ServiceKey, server: &DestinationKey) -> String {
+    format!("/lbManager/ipvs/{REGION}/{service}/multiple/{server}")
 }
 
 type Destination = (DestinationKey, proc::Method, u32);

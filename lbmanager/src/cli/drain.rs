@@ -9,6 +9,7 @@ use presence::process::exit::Failure;
 use presence::store::Entry;
 use serde_json::Value;
 
+use super::edit::Empty;
 use super::edit::{self, Fields};
 use super::read::Keys;
 use super::wait::{Goal, WaitArgs};
@@ -54,7 +55,7 @@ pub(super) async fn run(args: DrainArgs, drain: bool) -> Result<ExitCode, Failur
         Named::Member(balancer, member) => find(&keys, &balancer, &member)?,
     };
     let key = args.tree.key(&member);
-    let written = edit::edit(&store, &key, check, |entry, fields| {
+    let written = edit::edit(&store, &key, check, Empty::Kept, |entry, fields| {
         let entry = entry.ok_or_else(|| refused(format!("{member} was deleted just now")))?;
         mark(member.class, entry, fields, drain);
         Ok(())

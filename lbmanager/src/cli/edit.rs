@@ -56,6 +56,15 @@ pub(super) fn unchanged(entry: Option<&Entry>) -> Condition {
 /// Checks what a value says.
 pub(super) type Check = fn(&[u8]) -> Result<(), OptionsError>;
 
+/// What becomes of a key whose value has no field left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Empty {
+    /// It stays: it is there for its own sake.
+    Kept,
+    /// It goes: it is there for its fields.
+    Deleted,
+}
+
 /// Changes fields of the object that is a key's value, and keeps everything
 /// else, the key's lease too. Gives the revision of the write; `None`: it was
 /// so already, and nothing was written.
@@ -63,6 +72,7 @@ pub(super) async fn edit<S: Store>(
     store: &S,
     key: &str,
     check: Check,
+    empty: Empty,
     change: impl Fn(Option<&Entry>, &mut Fields) -> Result<(), Failure>,
 ) -> Result<Option<Revision>, Failure> {
     until_undisturbed(key, async || {
@@ -80,9 +90,12 @@ pub(super) async fn edit<S: Store>(
             tell_lost_text(key, &entry.value);
         }
         let lease = entry.as_ref().and_then(|entry| entry.lease);
-        let transaction = Transaction::default()
-            .when(key, unchanged(entry.as_ref()))
-            .and_put(key, value(&after), lease);
+        let transaction = Transaction::default().when(key, unchanged(entry.as_ref()));
+        let transaction = if after.is_empty() && empty == Empty::Deleted {
+            transaction.and_delete(key)
+        } else {
+            transaction.and_put(key, value(&after), lease)
+        };
         Ok(commit(store, transaction).await?.map(Some))
     })
     .await

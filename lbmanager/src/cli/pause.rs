@@ -10,6 +10,7 @@ use presence::process::exit::Failure;
 use presence::store::Store;
 use serde_json::Value;
 
+use super::edit::Empty;
 use super::{TreeArgs, edit, read, refused, words};
 
 pub(super) const EXAMPLE: &str = "Examples:
@@ -49,7 +50,7 @@ pub(super) async fn run(args: PauseArgs, pause: bool) -> Result<ExitCode, Failur
         Some(id) => TreeKey::BalancerConfig(id.clone()),
     };
     let key = args.tree.prefix.key(&what);
-    let written = edit::edit(&store, &key, check, |_, fields| {
+    let written = edit::edit(&store, &key, check, Empty::Deleted, |_, fields| {
         let before = fields.get("paused").and_then(Value::as_bool);
         match (pause, before) {
             (true, Some(true)) | (false, None | Some(false)) => {}

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use presence::model::MemberId;
 
 use super::image::Server;
-use super::line::{Around, Change, LOOK, Line, Phase};
+use super::line::{Around, Change, LOOK, Line, Phase, leaving};
 use super::translate;
 use crate::desired::Desired;
 use crate::plan::{self, Plan};
-use crate::record::{MemberRecord, Reason, Role};
+use crate::record::{MemberRecord, Reason, Role, Withheld};
 
 impl Line {
     pub(super) fn change_service(
@@ -180,6 +180,26 @@ impl Line {
         };
         let leaving = leaving.iter().filter(is_there);
         leaving.map(|member| self.remove(member)).collect()
+    }
+
+    /// Whoever was on his way out when nobody may be removed any more is held
+    /// where he is.
+    pub(super) fn hold_drains(&mut self, desired: &Desired, around: &Around<'_>) {
+        let Some(why) = around.frozen.or(desired.blocked.as_deref()) else {
+            return;
+        };
+        for member in leaving(&self.record) {
+            let known = self.record.members.get(&member);
+            let Some(removal) = known.and_then(|known| known.removal) else {
+                continue;
+            };
+            let withheld = Withheld {
+                reason: removal.reason,
+                why: why.to_owned(),
+                until: None,
+            };
+            self.record_mut().withheld.insert(member, withheld);
+        }
     }
 
     /// Whether one that gets no new connections may go.

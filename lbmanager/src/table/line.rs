@@ -28,8 +28,8 @@ pub struct Line {
     pub ids: Vec<BalancerId>,
     /// What the tree says of it.
     pub tree: Arc<BalancerTree>,
-    /// Status and ledger.
-    pub record: Record,
+    /// Status and ledger. The outbox may have the same.
+    pub record: Arc<Record>,
     /// When to look again though nothing happens.
     pub look_at: Option<Timestamp>,
     /// It was decided on before.
@@ -123,7 +123,7 @@ pub enum Phase {
 pub struct Decision {
     /// What the tree wants.
     pub desired: Desired,
-    /// Who comes, who leaves and who is held.
+    /// Who comes and who leaves. Its record is that of the line.
     pub plan: Plan,
     /// What the kernel is told.
     pub changes: Vec<Change>,
@@ -143,6 +143,11 @@ pub enum Over {
 const SETTLE_AT_MOST: Duration = Duration::from_mins(1);
 
 impl Line {
+    /// Its record, to be changed. What is on its way to etcd stays as it is.
+    pub fn record_mut(&mut self) -> &mut Record {
+        Arc::make_mut(&mut self.record)
+    }
+
     /// The first of those that it is in the tree.
     pub fn id(&self) -> &BalancerId {
         &self.ids[0]
@@ -151,7 +156,7 @@ impl Line {
     /// Takes the tree in and decides. The record has all of it but what only
     /// the outcome of the changes can say.
     pub fn decide(&mut self, around: &Around<'_>) -> Decision {
-        let before = std::mem::take(&mut self.record);
+        let before = Arc::unwrap_or_clone(std::mem::take(&mut self.record));
         let leaving = leaving(&before);
         let is_met = std::mem::replace(&mut self.is_met, true) || !before.is_new();
         let (general, release) = (around.general, around.release);
@@ -164,11 +169,11 @@ impl Line {
         self.forget_refusals(&record);
         let observed = observe(&mut record, around.present, around.silent);
         let context = self.context(&record, around);
-        let plan = plan::plan(&desired, &observed, record, &context);
-        self.record = plan.record.clone();
-        self.record
-            .problems
-            .extend(translate::problem(&self.key, &desired.options));
+        let mut plan = plan::plan(&desired, &observed, record, &context);
+        self.record = Arc::new(std::mem::take(&mut plan.record));
+        self.hold_drains(&desired, around);
+        let problem = translate::problem(&self.key, &desired.options);
+        self.record_mut().problems.extend(problem);
         let mut over = self.over(&desired, around);
         let mut changes = Vec::new();
         if over == Some(Over::LeftAlone) && desired.blocked.is_none() {
@@ -272,7 +277,8 @@ impl Line {
             return;
         };
         self.refused.remove(member);
-        let known = self.record.members.entry(member.clone()).or_default();
+        let members = &mut self.record_mut().members;
+        let known = members.entry(member.clone()).or_default();
         match change.phase {
             Phase::Add => {
                 known.placed = true;
@@ -290,7 +296,7 @@ impl Line {
 pub const LOOK: Duration = Duration::from_millis(250);
 
 /// Who is on his way out.
-fn leaving(record: &Record) -> Vec<MemberId> {
+pub(super) fn leaving(record: &Record) -> Vec<MemberId> {
     let members = record.members.iter();
     members
         .filter(|(_, known)| {

@@ -137,7 +137,8 @@ impl Lines {
             let id = from_before.or(from_ledger).cloned();
             said.extend(id.map(|id| (id, Arc::default())));
         }
-        let record = known.map(|(_, record)| record).unwrap_or_default();
+        let record = known.map(|(_, record)| Arc::new(record));
+        let record = record.unwrap_or_default();
         let Some((first, _)) = said.first() else {
             return;
         };
@@ -197,8 +198,10 @@ impl Lines {
         if self.replacements != orders.replacements {
             for line in self.all.values_mut() {
                 // Revisions of another history compare with nothing here.
-                line.record.revision = line.tree.revision;
-                line.record.released = None;
+                let revision = line.tree.revision;
+                let record = line.record_mut();
+                record.revision = revision;
+                record.released = None;
             }
             self.due.extend(self.all.keys());
         }

@@ -44,6 +44,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use presence::model::{BalancerId, HostId, Kind, Region};
@@ -151,7 +152,7 @@ async fn run<S: Store, K: Kernel>(
     let (held, asked) = watch::channel(BTreeSet::new());
     let (silence, silent) = watch::channel(BTreeSet::new());
     let outbox = Outbox::default();
-    let ask = std::sync::Arc::clone(&parts.probe);
+    let ask = Arc::clone(&parts.probe);
     let (store, host, board) = (
         parts.store.clone(),
         parts.settings.host.clone(),
@@ -246,12 +247,12 @@ impl<S: Store, K: Kernel> Table<S, K> {
             return;
         }
         for line in self.lines.iter_mut() {
-            line.record.failed_with(now, failing.words.clone());
+            line.record_mut().failed_with(now, failing.words.clone());
             for id in &line.ids {
                 let released = orders.releases.view.of(id);
                 self.parts.board.failed(id, failing.clone(), released);
                 if !self.parts.settings.dry_run {
-                    self.outbox.write(id, line.record.to_json());
+                    self.outbox.write(id, Arc::clone(&line.record));
                 }
             }
         }

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::reconcile::Board;
 use crate::reconcile::seal::Seal;
+use crate::record::Record;
 
 /// etcd takes 128 operations in a transaction (`--max-txn-ops`) and 1.5 MiB
 /// in a request, unless told otherwise.
@@ -38,8 +39,21 @@ struct State {
     written: BTreeMap<BalancerId, Seal>,
     /// What is being written at this moment.
     under_way: BTreeSet<BalancerId>,
-    /// What it is to have. `None`: nothing.
-    pending: BTreeMap<BalancerId, Option<Vec<u8>>>,
+    /// What it is to have. `None`: nothing. As it is kept: as text each would
+    /// be as large again.
+    pending: BTreeMap<BalancerId, Option<Arc<Record>>>,
+    /// Whose status is about to be deleted, which nobody was told yet.
+    forgetting: BTreeSet<BalancerId>,
+}
+
+/// Statuses that are written together.
+type Batch = BTreeMap<BalancerId, Option<Status>>;
+
+/// A status, and as it is written to etcd.
+#[derive(Debug)]
+struct Status {
+    record: Arc<Record>,
+    text: Vec<u8>,
 }
 
 impl Outbox {
@@ -63,13 +77,19 @@ impl Outbox {
     }
 
     /// Writes it, unless that is what etcd has.
-    pub fn write(&self, id: &BalancerId, status: Vec<u8>) {
+    pub fn write(&self, id: &BalancerId, status: Arc<Record>) {
         let mut state = self.state();
-        if !state.pending.contains_key(id) && state.written.get(id) == Some(&Seal::of(&status)) {
-            return;
-        }
+        state.forgetting.remove(id);
         state.pending.insert(id.clone(), Some(status));
         drop(state);
+        self.0.news.notify_one();
+    }
+
+    /// It is about to be deleted. The board is told once nothing of it is on its
+    /// way any more: else it would be remembered again when that arrives, and
+    /// missed by a manager that starts after this one.
+    pub fn forgetting(&self, id: &BalancerId) {
+        self.state().forgetting.insert(id.clone());
         self.0.news.notify_one();
     }
 
@@ -100,6 +120,9 @@ impl Outbox {
         let mut apart = 0_usize;
         loop {
             let batch = self.batch(if apart > 0 { 1 } else { OPERATIONS });
+            for id in self.forgotten() {
+                board.forgetting(&id);
+            }
             if batch.is_empty() {
                 self.0.news.notified().await;
                 continue;
@@ -143,15 +166,27 @@ impl Outbox {
         }
     }
 
-    fn batch(&self, most: usize) -> BTreeMap<BalancerId, Option<Vec<u8>>> {
+    /// Those about to be deleted of whom nothing is on its way.
+    fn forgotten(&self) -> Vec<BalancerId> {
+        let state = &mut *self.state();
+        let (pending, under_way) = (&state.pending, &state.under_way);
+        let settled = |id: &BalancerId| !pending.contains_key(id) && !under_way.contains(id);
+        state.forgetting.extract_if(.., settled).collect()
+    }
+
+    fn batch(&self, most: usize) -> Batch {
         let mut state = self.state();
-        let mut batch = BTreeMap::new();
+        let mut batch = Batch::new();
         let mut bytes = 0;
         while batch.len() < most && (bytes < BYTES / 2 || batch.is_empty()) {
-            let Some((id, status)) = state.pending.pop_first() else {
+            let Some((id, record)) = state.pending.pop_first() else {
                 break;
             };
-            bytes += status.as_ref().map_or(0, Vec::len);
+            let status = record.map(Status::of);
+            if status.as_ref().is_some_and(|new| state.has(&id, new)) {
+                continue;
+            }
+            bytes += status.as_ref().map_or(0, |status| status.text.len());
             // Until it is known to be written nothing is.
             state.written.remove(&id);
             state.under_way.insert(id.clone());
@@ -161,32 +196,47 @@ impl Outbox {
     }
 
     /// Written, or not to be tried again.
-    fn settled(&self, batch: BTreeMap<BalancerId, Option<Vec<u8>>>) {
+    fn settled(&self, batch: Batch) {
         let mut state = self.state();
         state.under_way.clear();
         for (id, status) in batch {
             if let Some(status) = status {
-                state.written.insert(id, Seal::of(&status));
+                state.written.insert(id, Seal::of(&status.text));
             }
         }
     }
 
-    fn put_back(&self, batch: BTreeMap<BalancerId, Option<Vec<u8>>>) {
+    fn put_back(&self, batch: Batch) {
         let mut state = self.state();
         state.under_way.clear();
         for (id, status) in batch {
-            state.pending.entry(id).or_insert(status);
+            let record = status.map(|status| status.record);
+            state.pending.entry(id).or_insert(record);
         }
     }
 }
 
-fn transaction(host: &HostId, batch: &BTreeMap<BalancerId, Option<Vec<u8>>>) -> Transaction {
+impl State {
+    /// Whether that is what etcd has.
+    fn has(&self, id: &BalancerId, status: &Status) -> bool {
+        self.written.get(id) == Some(&Seal::of(&status.text))
+    }
+}
+
+impl Status {
+    fn of(record: Arc<Record>) -> Self {
+        let text = record.to_json();
+        Self { record, text }
+    }
+}
+
+fn transaction(host: &HostId, batch: &Batch) -> Transaction {
     batch
         .iter()
         .fold(Transaction::default(), |transaction, (id, status)| {
             let key = keys::status::balancer(host, id);
             match status {
-                Some(status) => transaction.and_put(key, status.clone(), None),
+                Some(status) => transaction.and_put(key, status.text.clone(), None),
                 None => transaction.and_delete(key),
             }
         })
@@ -199,9 +249,22 @@ mod tests {
     use presence::store::memory::MemoryStore;
 
     use super::*;
+    use crate::reconcile::Report;
 
     fn id(number: u8) -> BalancerId {
         format!("ipvs/edge/10.0.0.{number}:80").parse().unwrap()
+    }
+
+    fn status() -> Arc<Record> {
+        Arc::default()
+    }
+
+    /// More than etcd takes in a request.
+    fn too_large() -> Arc<Record> {
+        Arc::new(Record {
+            problems: vec![" ".repeat(2 << 20)],
+            ..Record::default()
+        })
     }
 
     #[tokio::test(start_paused = true)]
@@ -209,25 +272,61 @@ mod tests {
         let (store, host) = (MemoryStore::new(), "host-1".parse().unwrap());
         let board = Board::default();
         let outbox = Outbox::default();
-        outbox.write(&id(1), vec![b' '; 2 << 20]);
+        outbox.write(&id(1), too_large());
         for number in 2..9 {
-            outbox.write(&id(number), b"{}".to_vec());
+            outbox.write(&id(number), status());
         }
-        let deadline = Duration::from_mins(1);
-        let written = async {
-            while !outbox.is_empty() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::select! {
-            () = outbox.run(&store, &host, &board) => {}
-            outcome = tokio::time::timeout(deadline, written) => outcome.unwrap(),
-        }
+        run(&outbox, &store, &board).await;
         let has = |number| store.peek(&keys::status::balancer(&host, &id(number)));
         assert!(has(1).is_none());
         assert!((2..9).all(|number| has(number).is_some()));
-        // Not tried again as it is.
-        outbox.write(&id(1), vec![b' '; 2 << 20]);
-        assert!(outbox.is_empty());
+        // Not tried again as it is, nor is what etcd has.
+        let commits = store.counts().commits;
+        for number in 1..9 {
+            let known = if number == 1 { too_large() } else { status() };
+            outbox.write(&id(number), known);
+        }
+        run(&outbox, &store, &board).await;
+        assert_eq!(store.counts().commits, commits);
+    }
+
+    /// Writes until nothing is left to be done.
+    async fn run(outbox: &Outbox, store: &MemoryStore, board: &Board) {
+        let host = "host-1".parse().unwrap();
+        let run = outbox.run(store, &host, board);
+        let a_while = Duration::from_secs(1);
+        assert!(tokio::time::timeout(a_while, run).await.is_err());
+    }
+
+    fn report(board: &Board, id: &BalancerId) -> Report {
+        board.watch().borrow()[id].clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_about_to_be_deleted_is_not_remembered_again() {
+        let id: BalancerId = "ipvs/edge/10.0.0.1:80".parse().unwrap();
+        let (outbox, board) = (Outbox::default(), Board::default());
+        let store = MemoryStore::new();
+        outbox.write(&id, status());
+        outbox.forgetting(&id);
+        store.set_unavailable(true);
+        run(&outbox, &store, &board).await;
+        assert!(!board.watch().borrow().contains_key(&id));
+        store.set_unavailable(false);
+        run(&outbox, &store, &board).await;
+        let told = report(&board, &id);
+        assert!(told.forgetting && told.status.is_none(), "{told:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_written_again_is_not_about_to_be_deleted() {
+        let id: BalancerId = "ipvs/edge/10.0.0.1:80".parse().unwrap();
+        let (outbox, board) = (Outbox::default(), Board::default());
+        let store = MemoryStore::new();
+        outbox.forgetting(&id);
+        outbox.write(&id, status());
+        run(&outbox, &store, &board).await;
+        let told = report(&board, &id);
+        assert!(!told.forgetting && told.status.is_some(), "{told:?}");
     }
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use ipvs::ServiceKey;
 use jiff::Timestamp;
+use presence::model::MemberId;
 use presence::store::Store;
 
 use super::Table;
 use super::decide::Scene;
 use super::image::Image;
 use super::kernel::{Kernel, KernelError};
-use super::line::{Change, Decision};
+use super::line::{Change, Decision, Over};
 use crate::manager::whole::Orders;
 use crate::reconcile::Failing;
 
@@ -20,8 +21,39 @@ use crate::reconcile::Failing;
 /// an honest kernel that is the third.
 const ROUNDS: usize = 8;
 
-/// What is to be done to whom.
-pub(super) type Decisions = BTreeMap<ServiceKey, Decision>;
+/// What is kept of a decision once its changes are handed over: of all
+/// virtual services at once that is not to be much.
+pub(super) struct Verdict {
+    /// How many members the tree wants.
+    pub wanted: usize,
+    /// Nobody is listed.
+    pub is_empty: bool,
+    /// Members that get no connections because the tree says so.
+    pub resting: BTreeSet<MemberId>,
+    /// Something was to be done.
+    pub changes: bool,
+    /// Nothing is left to manage.
+    pub over: Option<Over>,
+}
+
+/// What was decided of whom.
+pub(super) type Verdicts = BTreeMap<ServiceKey, Verdict>;
+
+impl Verdict {
+    fn of(decision: &Decision) -> Self {
+        let wanted = &decision.desired.members;
+        let resting = wanted
+            .iter()
+            .filter(|(_, wanted)| wanted.options.weight == Some(0));
+        Self {
+            wanted: wanted.len(),
+            is_empty: decision.desired.is_empty(),
+            resting: resting.map(|(member, _)| member.clone()).collect(),
+            changes: !decision.changes.is_empty(),
+            over: decision.over,
+        }
+    }
+}
 
 impl From<KernelError> for Failing {
     fn from(error: KernelError) -> Self {
@@ -68,35 +100,34 @@ impl<S: Store, K: Kernel> Table<S, K> {
         Ok(self.lines.next_look().map(|at| until(at, now)))
     }
 
-    /// Decides and does until there is nothing left to do now.
+    /// Decides and does until there is nothing left to do now, and reports.
     async fn settle(&mut self, orders: &Orders) -> Result<(), Failing> {
+        let mut verdicts = Verdicts::new();
+        let settled = self.turn(orders, &mut verdicts).await;
+        self.report(&verdicts);
+        settled
+    }
+
+    async fn turn(&mut self, orders: &Orders, verdicts: &mut Verdicts) -> Result<(), Failing> {
         for _ in 0..ROUNDS {
             let due = std::mem::take(&mut self.lines.due);
             if due.is_empty() {
                 break;
             }
-            let decisions = self.decide(&due, orders);
-            let mut changes: Vec<Change> = decisions
-                .values()
-                .flat_map(|decision| decision.changes.iter().cloned())
-                .collect();
-            changes.sort_by_key(|change| change.phase);
+            let (decided, changes) = self.decide(&due, orders);
             if self.parts.settings.dry_run {
                 self.pretend(&changes);
-                self.report(&decisions);
+                verdicts.extend(decided);
                 return Ok(());
             }
-            self.note_whose(&decisions, &changes)?;
-            let acted: BTreeSet<ServiceKey> = changes
-                .iter()
-                .map(|change| *change.command.service())
-                .collect();
-            let refusals = self.tell(changes).await;
+            self.note_whose(&decided, &changes)?;
+            let refusals = self.tell(&changes).await;
             self.note_refusals(refusals);
             if self.image.is_none() {
                 return Err(lost());
             }
-            self.report(&decisions);
+            verdicts.extend(decided);
+            let acted = changes.iter().map(|change| *change.command.service());
             self.lines.due.extend(acted);
             // Given before it was known who is to leave.
             let given = due.into_iter().filter(|key| {
@@ -109,7 +140,8 @@ impl<S: Store, K: Kernel> Table<S, K> {
         Ok(())
     }
 
-    fn decide(&mut self, due: &BTreeSet<ServiceKey>, orders: &Orders) -> Decisions {
+    /// The changes are in the order in which they are to be made.
+    fn decide(&mut self, due: &BTreeSet<ServiceKey>, orders: &Orders) -> (Verdicts, Vec<Change>) {
         let silent = self.silent.borrow().clone();
         let settings = &self.parts.settings;
         let scene = Scene {
@@ -120,7 +152,8 @@ impl<S: Store, K: Kernel> Table<S, K> {
             image: self.image.as_ref(),
             silent: &silent,
         };
-        let mut decisions = Decisions::new();
+        let mut verdicts = Verdicts::new();
+        let mut changes = Vec::new();
         for key in due {
             let Some(decision) = self.lines.decide(key, orders, &scene) else {
                 continue;
@@ -129,16 +162,20 @@ impl<S: Store, K: Kernel> Table<S, K> {
                 Some(over) => self.lines.ending.insert(*key, over),
                 None => self.lines.ending.remove(key),
             };
-            decisions.insert(*key, decision);
+            verdicts.insert(*key, Verdict::of(&decision));
+            changes.extend(decision.changes);
             let Some(line) = self.lines.get_mut(key) else {
                 continue;
             };
-            line.record.manager = settings.host.to_string();
-            if line.refused.is_empty() && line.service_refused.is_none() {
-                line.record.error = None;
+            let refused = !line.refused.is_empty() || line.service_refused.is_some();
+            let record = line.record_mut();
+            record.manager = settings.host.to_string();
+            if !refused {
+                record.error = None;
             }
         }
-        decisions
+        changes.sort_by_key(|change| change.phase);
+        (verdicts, changes)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipvs::ServiceKey;
@@ -10,7 +11,7 @@ use presence::store::Store;
 
 use super::kernel::Kernel;
 use super::line::{Line, Over};
-use super::pass::Decisions;
+use super::pass::Verdicts;
 use super::{Table, translate};
 use crate::manager::whole::Orders;
 use crate::plan;
@@ -21,32 +22,28 @@ use crate::record::{Reason, Record, Role, State};
 const SOON: Duration = Duration::from_mins(1);
 
 impl<S: Store, K: Kernel> Table<S, K> {
-    pub(super) fn report(&mut self, decisions: &Decisions) {
-        for (key, decision) in decisions {
+    pub(super) fn report(&mut self, verdicts: &Verdicts) {
+        let soon = plan::after(self.parts.clock.now(), SOON);
+        for (key, verdict) in verdicts {
             let Some(line) = self.lines.get(key) else {
                 continue;
             };
-            let members = line.record.members.values();
+            let members = line.record.members.iter();
             let serving = members
                 .clone()
-                .filter(|known| known.state == State::Serving)
+                .filter(|(_, known)| known.state == State::Serving)
                 .count();
-            let all_in = line.record.members.iter().all(|(member, known)| {
-                let wanted = decision.desired.members.get(member);
-                // The tree says that it gets no connections.
-                let resting = wanted.is_some_and(|wanted| wanted.options.weight == Some(0));
+            let all_in = members.clone().all(|(member, known)| {
+                let resting = verdict.resting.contains(member);
                 known.wanted != Role::Serve || known.state == State::Serving || resting
             });
             let error = line.record.error.as_ref();
-            let soon = plan::after(self.parts.clock.now(), SOON);
             let looks_soon = line.look_at.is_some_and(|at| at <= soon);
-            let changes = !decision.changes.is_empty();
-            let drains = members.clone().any(|known| known.state == State::Draining);
-            let is_held = decision.desired.blocked.is_some() && drains;
+            let changes = verdict.changes;
             let free = line.record.withheld.is_empty() && error.is_none();
             let rest = if looks_soon || (changes && !self.parts.settings.dry_run) {
                 Rest::Busy
-            } else if all_in && free && !changes && !is_held {
+            } else if all_in && free && !changes {
                 Rest::InSync
             } else {
                 Rest::Stuck
@@ -54,7 +51,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
 
             let report = Report {
                 rest,
-                desired: decision.desired.members.len(),
+                desired: verdict.wanted,
                 serving,
                 withheld: line.record.withheld.len(),
                 released: line.record.released,
@@ -63,8 +60,8 @@ impl<S: Store, K: Kernel> Table<S, K> {
             };
             for id in &line.ids {
                 self.parts.board.report(id, report.clone());
-                if !self.parts.settings.dry_run && decision.over.is_none() {
-                    self.outbox.write(id, line.record.to_json());
+                if !self.parts.settings.dry_run && verdict.over.is_none() {
+                    self.outbox.write(id, Arc::clone(&line.record));
                 }
             }
         }
@@ -88,7 +85,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
                     problems: vec![why.clone()],
                     ..Record::default()
                 };
-                self.outbox.write(id, record.to_json());
+                self.outbox.write(id, Arc::new(record));
             }
         }
     }
@@ -131,7 +128,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
         let has_status = !self.parts.settings.dry_run && self.outbox.has(id);
         let waits = has_status && !orders.may_forget.contains(id);
         if waits {
-            self.parts.board.forgetting(id);
+            self.outbox.forgetting(id);
         }
         !waits
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ipvs::{Command, CommandError, ServiceKey};
+use jiff::Timestamp;
 use presence::model::MemberId;
 use presence::store::Store;
 
@@ -11,7 +12,7 @@ use super::Table;
 use super::kernel::Kernel;
 use super::ledger::Kept;
 use super::line::{Change, Phase, Refused};
-use super::pass::Decisions;
+use super::pass::Verdicts;
 use crate::plan;
 use crate::reconcile::{Failing, words};
 use crate::record::{Action, Reason, State};
@@ -19,6 +20,12 @@ use crate::record::{Action, Reason, State};
 /// What was refused, and why.
 pub(super) type Refusals = Vec<(Change, CommandError)>;
 
+/// Members that came, or are on their way out.
+type Done = BTreeMap<(ServiceKey, Action, Option<Reason>), Vec<MemberId>>;
+
+/// As many commands go to the kernel at once: more are not quicker, and take
+/// memory.
+const AT_ONCE: usize = 4096;
 /// What is refused is tried again after this time, or when its key changes.
 const REFUSED: Duration = Duration::from_mins(2);
 
@@ -27,7 +34,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
     /// those that the tree lists.
     pub(super) fn note_whose(
         &mut self,
-        decisions: &Decisions,
+        verdicts: &Verdicts,
         changes: &[Change],
     ) -> Result<(), Failing> {
         let made: BTreeSet<ServiceKey> = changes
@@ -35,9 +42,9 @@ impl<S: Store, K: Kernel> Table<S, K> {
             .filter(|change| change.phase == Phase::AddService)
             .map(|change| *change.command.service())
             .collect();
-        let listed = decisions.iter().filter(|(key, decision)| {
+        let listed = verdicts.iter().filter(|(key, verdict)| {
             let present = self.image.as_ref().and_then(|image| image.get(key));
-            present.is_some() && !decision.desired.is_empty()
+            present.is_some() && !verdict.is_empty
         });
         let ours = listed.map(|(key, _)| key).chain(&made);
         let lines = &self.lines;
@@ -55,56 +62,61 @@ impl<S: Store, K: Kernel> Table<S, K> {
     }
 
     /// Has the kernel do it, and notes what came of it. Gives what was refused.
-    pub(super) async fn tell(&mut self, changes: Vec<Change>) -> Refusals {
-        if changes.is_empty() {
-            return Refusals::new();
-        }
-        let commands: Vec<Command> = changes.iter().map(|change| change.command).collect();
-        let outcomes = self
-            .parts
-            .kernel
-            .ask(move |kernel| kernel.execute(&commands))
-            .await;
-        let now = self.parts.clock.now();
+    pub(super) async fn tell(&mut self, changes: &[Change]) -> Refusals {
         let mut refusals = Refusals::new();
-        let mut done: BTreeMap<(ServiceKey, Action, Option<Reason>), Vec<MemberId>> =
-            BTreeMap::new();
-        for (change, outcome) in changes.into_iter().zip(outcomes) {
-            if let Err(error) = outcome {
-                refusals.push((change, error));
-                continue;
-            }
-            if let Some(image) = &mut self.image {
-                image.apply(&change.command);
-            }
-            if let Some(around) = &mut self.around {
-                around.is_due = true;
-            }
-            let key = *change.command.service();
-            if let Some(line) = self.lines.get_mut(&key) {
-                line.done(&change, now);
-            }
-            let action = match (change.phase, change.reason) {
-                (Phase::Add, _) => Action::Register,
-                (_, Some(_)) => Action::Deregister,
-                _ => continue,
-            };
-            let members = done.entry((key, action, change.reason)).or_default();
-            members.extend(change.member);
-        }
-        for ((key, action, reason), members) in done {
-            if let Some(line) = self.lines.get_mut(&key) {
-                let names = words::list(&members);
-                match reason {
-                    None => tracing::info!("{}: added {names}", line.id()),
-                    Some(reason) => {
-                        tracing::info!("{}: no new connections for {names}: {reason}", line.id());
-                    }
+        let mut done = Done::new();
+        for changes in changes.chunks(AT_ONCE) {
+            let commands: Vec<Command> = changes.iter().map(|change| change.command).collect();
+            let execute = move |kernel: &mut K| kernel.execute(&commands);
+            let outcomes = self.parts.kernel.ask(execute).await;
+            let now = self.parts.clock.now();
+            for (change, outcome) in changes.iter().zip(outcomes) {
+                match outcome {
+                    Ok(()) => self.note_done(change, now, &mut done),
+                    Err(error) => refusals.push((change.clone(), error)),
                 }
-                line.record.changed(now, action, &members, reason);
             }
         }
+        self.note_members(done);
         refusals
+    }
+
+    fn note_done(&mut self, change: &Change, now: Timestamp, done: &mut Done) {
+        if let Some(image) = &mut self.image {
+            image.apply(&change.command);
+        }
+        if let Some(around) = &mut self.around {
+            around.is_due = true;
+        }
+        let key = *change.command.service();
+        if let Some(line) = self.lines.get_mut(&key) {
+            line.done(change, now);
+        }
+        let action = match (change.phase, change.reason) {
+            (Phase::Add, _) => Action::Register,
+            (_, Some(_)) => Action::Deregister,
+            _ => return,
+        };
+        let members = done.entry((key, action, change.reason)).or_default();
+        members.extend(change.member.clone());
+    }
+
+    /// Who came and who is on his way out, said for each service once.
+    fn note_members(&mut self, done: Done) {
+        let now = self.parts.clock.now();
+        for ((key, action, reason), members) in done {
+            let Some(line) = self.lines.get_mut(&key) else {
+                continue;
+            };
+            let names = words::list(&members);
+            match reason {
+                None => tracing::info!("{}: added {names}", line.id()),
+                Some(reason) => {
+                    tracing::info!("{}: no new connections for {names}: {reason}", line.id());
+                }
+            }
+            line.record_mut().changed(now, action, &members, reason);
+        }
     }
 
     /// An answer that was lost, or makes no sense of what is known, means that
@@ -127,21 +139,21 @@ impl<S: Store, K: Kernel> Table<S, K> {
                 // The service itself was refused, which is said once.
                 Some(_) if line.service_refused.is_some() => continue,
                 Some(member) => {
-                    let known = line.record.members.entry(member.clone()).or_default();
-                    let mod_revision = known.mod_revision;
-                    let refused = Refused {
-                        again,
-                        mod_revision,
-                    };
-                    line.refused.insert(member.clone(), refused);
+                    let members = &mut line.record_mut().members;
+                    let known = members.entry(member.clone()).or_default();
                     known.detail = Some(words.clone());
                     if change.phase == Phase::Add {
                         known.state = State::Rejected;
                     }
+                    let refused = Refused {
+                        again,
+                        mod_revision: known.mod_revision,
+                    };
+                    line.refused.insert(member.clone(), refused);
                 }
             }
             tracing::warn!("{}: {words}", line.id());
-            line.record.failed_with(now, words);
+            line.record_mut().failed_with(now, words);
         }
     }
 

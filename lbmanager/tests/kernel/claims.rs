@@ -3,7 +3,8 @@
 use testbed::process::{Program, Stream, workspace_binary};
 use testbed::wait;
 
-use crate::world::{SOON, VIP, World, run, servers, set, until_servers};
+use crate::witness::{run, servers, set, until_servers};
+use crate::world::{SOON, VIP, World};
 
 const A: &str = "10.8.1.1:8080";
 
@@ -57,16 +58,14 @@ async fn until_bound(wanted: bool) {
 pub async fn decide_who_answers_for_a_shared_address() {
     run("ip", "link add lb0 type dummy").await;
     run("ip", "link set lb0 up").await;
-    let mut world = World::start().await;
-    world.stop().await;
-    world.run_with(&["--bind-vips=lb0"]).await;
+    let world = World::start_with(&["--bind-vips=lb0"]).await;
     world.put(A, "").await;
     until_bound(true).await;
     let other = "/lbManager-status/managers/host-2";
     let claim = r#"{"machine_id":"2","version":"1","backends":["ipvs"],"regions":["edge"]}"#;
     world.etcd.put(other, claim).await.unwrap();
     until_bound(false).await;
-    let log = world.log();
+    let log = world.manager.log();
     assert!(
         log.contains("its region is served by host-2 as well"),
         "{log}"

@@ -4,9 +4,18 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod claims;
+mod crashes;
+mod history;
+mod holds;
+mod hosts;
+mod kinds;
+mod net;
+mod orders;
+mod packets;
 mod plans;
 mod tables;
 mod traffic;
+mod witness;
 mod world;
 
 use std::process::ExitCode;
@@ -21,14 +30,29 @@ fn main() -> ExitCode {
         claims::decide_who_answers_for_a_shared_address,
         plans::say_what_a_manager_would_do,
         plans::see_what_was_changed_by_hand,
+        orders::of_operators_are_carried_out,
         tables::follows_the_tree,
         tables::of_all_kinds_are_made,
         tables::are_repaired_when_somebody_changes_them,
-        tables::keep_their_drains_over_a_crash,
         tables::are_left_as_they_are_when_the_manager_stops,
         tables::have_all_but_those_that_are_refused,
-        traffic::is_served_while_real_servers_are_replaced,
+        hosts::have_what_their_regions_say,
+        crashes::at_random_moments_end_as_the_tree_says,
+        crashes::before_each_word_to_the_kernel_end_as_the_tree_says,
+        #[soak]
+        crashes::at_many_random_moments_end_as_the_tree_says,
+        holds::are_for_those_of_shared_regions_who_answer,
+        history::that_starts_over_takes_nobody_out,
+        history::that_goes_back_takes_nobody_out,
+        history::of_what_is_purged_ends_with_nobody_half_way_out,
+        packets::of_every_kind_arrive,
+        packets::of_udp_follow_the_real_servers,
+        packets::of_one_client_go_to_one_real_server,
+        packets::of_a_neighbour_arrive,
+        traffic::is_served_while_real_servers_come_and_go,
+        traffic::is_served_while_all_are_replaced,
         traffic::of_a_single_service_follows_each_switch,
+        traffic::that_does_not_end_is_served_until_the_deadline,
     ])
     .time_limit(Duration::from_mins(3))
     .main()

@@ -2,7 +2,8 @@
 
 use testbed::process::{Program, Stream, workspace_binary};
 
-use crate::world::{REGION, SOON, VIP, World, key, run, saved, until_servers};
+use crate::witness::{run, saved, until_servers};
+use crate::world::{REGION, SOON, VIP, World, key};
 
 const A: &str = "10.8.1.1:8080";
 const B: &str = "10.8.1.2:8080";
@@ -29,7 +30,7 @@ pub async fn say_what_a_manager_would_do() {
     let (code, said) = plan(&world, &[]).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("in sync"), "{said}");
-    world.stop().await;
+    world.manager.stop().await;
 
     world.put(B, r#"{"weight": 3}"#).await;
     world.del(A).await;
@@ -51,7 +52,7 @@ pub async fn say_what_a_manager_would_do() {
     }
     // Nothing was changed, and what was said is what is done.
     assert_eq!(saved().await, before);
-    world.run().await;
+    world.manager.run(&[]).await;
     until_servers(VIP, &["10.8.1.2:8080 3"]).await;
     until_servers("10.8.0.9:80", &["10.8.1.1:8080 1"]).await;
     let (code, said) = plan(&world, &["--format=json"]).await;
@@ -62,7 +63,7 @@ pub async fn see_what_was_changed_by_hand() {
     let mut world = World::start().await;
     world.put(A, "").await;
     until_servers(VIP, &["10.8.1.1:8080 1"]).await;
-    world.stop().await;
+    world.manager.stop().await;
     run("ipvsadm", &format!("-e -t {VIP} -r {A} -m -w 9")).await;
     let name = format!("ipvs/{REGION}/{VIP}");
     let (code, said) = plan(&world, &[&name]).await;

@@ -1,27 +1,19 @@
 //! What the kernel's table becomes.
 
-use std::time::Duration;
-
 use testbed::wait;
 
-use crate::world::{SOON, VIP, World, key, run, saved, servers, set, until_servers};
+use crate::witness::{FOREIGN, make_foreign, run, saved, servers, set, until_servers, until_table};
+use crate::world::{SOON, VIP, World, config, key};
 
 const A: &str = "10.8.1.1:8080";
 const B: &str = "10.8.1.2:8080";
-const FOREIGN: [&str; 2] = [
-    "-A -t 192.0.2.1:443 -s rr",
-    "-a -t 192.0.2.1:443 -r 192.0.2.9:443 -g -w 7",
-];
-
 pub async fn follows_the_tree() {
-    for line in FOREIGN {
-        run("ipvsadm", line).await;
-    }
+    make_foreign().await;
     let world = World::start().await;
     world.put(A, "").await;
     world.put(B, r#"{"weight": 5, "upper_threshold": 9}"#).await;
     until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 5"]).await;
-    let config = format!("/lbManager/ipvs/edge/{VIP}/config");
+    let config = config(VIP);
     world
         .etcd
         .put(&config, r#"{"scheduler": "mh"}"#)
@@ -42,16 +34,7 @@ pub async fn follows_the_tree() {
     world.del(A).await;
     until_servers(VIP, &["10.8.1.2:8080 5"]).await;
     world.del(B).await;
-    wait::until("nothing but what others made", SOON, || async {
-        let table = saved().await;
-        if table == set(&FOREIGN) {
-            Ok(())
-        } else {
-            Err(table)
-        }
-    })
-    .await
-    .unwrap();
+    until_table(&set(&FOREIGN)).await;
 }
 
 pub async fn of_all_kinds_are_made() {
@@ -84,16 +67,7 @@ pub async fn of_all_kinds_are_made() {
         "-A -t 10.8.0.3:80 -s wlc",
         "-a -t 10.8.0.3:80 -r 10.8.1.1:80 -i -w 1 --tun-type ipip",
     ]);
-    wait::until("all of them", SOON, || async {
-        let table = saved().await;
-        if table == expected {
-            Ok(())
-        } else {
-            Err(table)
-        }
-    })
-    .await
-    .unwrap();
+    until_table(&expected).await;
 }
 
 pub async fn are_repaired_when_somebody_changes_them() {
@@ -107,58 +81,47 @@ pub async fn are_repaired_when_somebody_changes_them() {
     until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
 }
 
-pub async fn keep_their_drains_over_a_crash() {
-    let mut world = World::start().await;
-    world.put(A, "").await;
-    world.put(B, "").await;
-    until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
-    for _ in 0..5 {
-        world.del(A).await;
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..300))).await;
-        world.kill().await;
-        world.run().await;
-        until_servers(VIP, &["10.8.1.2:8080 1"]).await;
-        world.put(A, "").await;
-        until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
-    }
-}
-
 pub async fn are_left_as_they_are_when_the_manager_stops() {
     let mut world = World::start().await;
     world.put(A, "").await;
     until_servers(VIP, &["10.8.1.1:8080 1"]).await;
-    world.stop().await;
+    world.manager.stop().await;
     assert_eq!(servers(VIP).await, set(&["10.8.1.1:8080 1"]));
-    world.run().await;
+    world.manager.run(&[]).await;
     world.put(B, "").await;
     until_servers(VIP, &["10.8.1.1:8080 1", "10.8.1.2:8080 1"]).await;
 }
 
-/// One that the kernel refuses does not hold up the others, and is named.
+/// Those whose options make no sense, or that the kernel refuses, do not hold up
+/// the others, and are named.
 pub async fn have_all_but_those_that_are_refused() {
+    const SENSELESS: &str = r#"{"upper_threshold": 1, "lower_threshold": 2}"#;
+    const MULTICAST: &str = "224.0.0.9:80";
     let world = World::start().await;
-    let bad = r#"{"upper_threshold": 1, "lower_threshold": 2}"#;
-    let keys = (0..1000).map(|number| {
-        let member = format!("10.8.{}.{}:80", 2 + number / 250, 1 + number % 250);
-        let value = if number == 500 { bad } else { "" };
-        (key(VIP, "multiple", &member), value)
+    let members = (0..1000).map(|number| match number {
+        500 => ("10.8.4.1:80".to_owned(), SENSELESS),
+        700 => (MULTICAST.to_owned(), ""),
+        _ => (
+            format!("10.8.{}.{}:80", 2 + number / 250, 1 + number % 250),
+            "",
+        ),
     });
+    let keys = members.map(|(member, value)| (key(VIP, "multiple", &member), value));
     world.etcd.put_many(keys).await.unwrap();
-    wait::until("999 of them", SOON, || async {
+    wait::until("998 of them", SOON, || async {
         let found = servers(VIP).await.len();
-        if found == 999 { Ok(()) } else { Err(found) }
+        if found == 998 { Ok(()) } else { Err(found) }
     })
     .await
     .unwrap();
-    wait::until("the bad one in the status", SOON, || async {
-        let status = world.status(VIP).await;
-        let problems = status["problems"].to_string();
-        if problems.contains("10.8.4.1:80: lower_threshold is 2") {
-            Ok(())
-        } else {
-            Err(problems)
-        }
-    })
-    .await
-    .unwrap();
+    let status = world
+        .until_status(VIP, "the refused ones", |status| {
+            let problems = status["problems"].to_string();
+            let refused = &status["members"][MULTICAST]["state"];
+            problems.contains("10.8.4.1:80: lower_threshold is 2") && refused == "rejected"
+        })
+        .await;
+    let error = status["error"]["what"].as_str().unwrap();
+    let named = format!("cannot add destination {MULTICAST} to service {VIP}: ");
+    assert!(error.starts_with(&named), "{error}");
 }

@@ -137,8 +137,7 @@ async fn a_short_random_run_ends_as_the_tree_says() {
 #[tokio::test]
 #[ignore = "soak"]
 async fn long_random_runs_end_as_the_tree_says() {
-    let rounds = std::env::var("SOAK_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
-    for _ in 0..rounds {
+    for _ in 0..testbed::soak::rounds().unwrap() {
         let soak = Soak::start(seed()).await;
         soak.run(Duration::from_mins(1)).await;
     }

@@ -290,6 +290,49 @@ async fn a_store_that_was_restored_takes_nobody_out() {
     host.until_weights(VIP, &[(A, 1), (C, 1)]).await;
 }
 
+/// Whose drain may not end is held, which is said.
+#[tokio::test(start_paused = true)]
+async fn who_drains_is_held_where_he_is_when_nobody_may_be_removed() {
+    let host = serving(&[B]).await;
+    let snapshot = host.store.snapshot();
+    host.put(&key(A), "").await;
+    host.put(&key(C), "").await;
+    host.until_weights(VIP, &[(A, 1), (B, 1), (C, 1)]).await;
+    host.kernel.connect(VIP, A, 3);
+    host.del(&key(A)).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1), (C, 1)]).await;
+    host.store.restore(&snapshot);
+    let id = Host::id(SHARED, VIP);
+    host.until("A is held", |host| {
+        let status = host.status(&id).unwrap();
+        status.withheld.contains_key(A) && status.withheld.contains_key(C)
+    })
+    .await;
+    host.kernel.connect(VIP, A, 0);
+    host.pass(Duration::from_hours(1)).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1), (C, 1)]).await;
+    let why = &host.status(&id).unwrap().withheld[A].why;
+    assert!(why.contains("release --all"), "{why}");
+    host.put(&status::release_all(), "").await;
+    host.until_weights(VIP, &[(B, 1)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_drains_is_held_where_he_is_while_it_is_paused() {
+    let host = serving(&[A, B]).await;
+    host.kernel.connect(VIP, A, 3);
+    host.del(&key(A)).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1)]).await;
+    let config = format!("/lbManager/ipvs/{SHARED}/{VIP}/config");
+    host.put(&config, r#"{"paused": true}"#).await;
+    host.pass(Duration::from_hours(1)).await;
+    host.until_weights(VIP, &[(A, 0), (B, 1)]).await;
+    let status = host.status(&Host::id(SHARED, VIP)).unwrap();
+    assert!(status.withheld[A].why.contains("resume"), "{status:#?}");
+    host.del(&config).await;
+    host.until_weights(VIP, &[(B, 1)]).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_that_is_to_have_no_weight_is_as_the_tree_says() {
     let host = serving(&[A, B]).await;

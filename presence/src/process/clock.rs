@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// Wall-clock time that never jumps while the process lives: the wall clock
 /// as it was at the start, plus the time that has passed since. A clock that
@@ -40,6 +40,14 @@ impl Clock {
             .ok()
             .and_then(|passed| self.0.wall.checked_add(passed).ok())
             .unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// Ready at that time; never, where there is none. Cancel-safe.
+pub async fn sleep_until_some(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -27,15 +27,23 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Takes the address of `--listen`, and finds out whom to notify.
-    pub async fn start(listen: &ListenArgs) -> Result<Self, Failure> {
+    /// One that cannot be looked at over HTTP.
+    pub fn without_pages() -> Result<Self, Failure> {
         let health = Health::starting();
         let (notifier, sender) = Manager::from_env()?.connect(health.clone());
         Ok(Self {
             health,
             notifier,
             sender,
+            endpoint: None,
+        })
+    }
+
+    /// Takes the address of `--listen`, and finds out whom to notify.
+    pub async fn start(listen: &ListenArgs) -> Result<Self, Failure> {
+        Ok(Self {
             endpoint: listen.listen().await?,
+            ..Self::without_pages()?
         })
     }
 

@@ -8,6 +8,7 @@
 //! | [`clock`] | time that tests can hold still |
 //! | [`complaint`] | the same trouble again and again, without a flood of warnings |
 //! | [`daemon`] | words for systemd and pages over HTTP around a daemon's work |
+//! | [`deadline`] | deadlines that a suspended machine does not put off |
 //! | [`duration`] | durations as people write them |
 //! | [`etcd_args`] | how etcd is reached: etcdctl's flags and variables |
 //! | [`exit`] | exit codes, and the last words on stderr |
@@ -27,6 +28,7 @@ pub mod cli;
 pub mod clock;
 pub mod complaint;
 pub mod daemon;
+pub mod deadline;
 pub mod duration;
 pub mod etcd_args;
 pub mod exit;

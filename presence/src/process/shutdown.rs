@@ -1,6 +1,9 @@
 //! The end, as one future handed to everybody.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
+use std::task::Poll;
 use std::thread;
 
 use nix::sys::signal::Signal;
@@ -79,9 +82,22 @@ impl Shutdown {
     }
 
     /// Ready once it is triggered, and from then on. Cancel-safe.
+    ///
+    /// Who is asked after a task has ended for it is ready, too: the channel
+    /// wakes one after the other, so whether it is triggered is looked at each
+    /// time.
     pub async fn triggered(&self) {
-        // An error means that the trigger is gone, and it triggers as it goes.
-        let _ = self.0.clone().wait_for(|end| *end != End::NotYet).await;
+        let mut end = self.0.clone();
+        let mut woken = pin!(end.wait_for(|end| *end != End::NotYet));
+        poll_fn(|context| {
+            if self.is_triggered() {
+                return Poll::Ready(());
+            }
+            // An error means that the trigger is gone, and it triggers as it
+            // goes.
+            woken.as_mut().poll(context).map(|_| ())
+        })
+        .await;
     }
 
     /// Whether it has been triggered.
@@ -117,6 +133,7 @@ async fn next(terminate: &mut Stream, interrupt: &mut Stream) -> Signal {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -132,6 +149,27 @@ mod tests {
         shutdown.clone().triggered().await;
         assert!(shutdown.is_triggered());
         assert_eq!(shutdown.signal(), None);
+    }
+
+    #[tokio::test]
+    async fn whoever_ended_for_it_is_not_seen_to_end_before_it() {
+        for _ in 0..2000 {
+            let (trigger, shutdown) = Shutdown::manual();
+            let mut tasks = JoinSet::new();
+            for _ in 0..8 {
+                let shutdown = shutdown.clone();
+                tasks.spawn(async move { shutdown.triggered().await });
+            }
+            // All of them wait.
+            tokio::task::yield_now().await;
+            let triggering = thread::spawn(move || trigger.trigger());
+            tokio::select! {
+                biased;
+                () = shutdown.triggered() => {}
+                _ = tasks.join_next() => panic!("it ended for no reason"),
+            }
+            triggering.join().unwrap();
+        }
     }
 
     #[tokio::test]

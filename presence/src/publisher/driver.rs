@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{pending, select_all};
 use tokio::sync::watch as latest;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::state::{State, Step};
 use super::{Report, Standing, Wanted};
+use crate::process::clock::sleep_until_some;
 use crate::process::health::Heartbeat;
-use crate::store::{Store, StoreError, Watch, WatchMessage};
+use crate::store::watches::{Told, next};
+use crate::store::{Store, StoreError, WatchMessage};
 
 /// How long the keys may take to be deleted at the end. Where etcd is away
 /// for longer, the lease ends by itself.
@@ -60,8 +61,6 @@ pub(super) struct Driver<S: Store> {
     report: latest::Sender<Report>,
     heartbeat: Option<Heartbeat>,
 }
-
-type Told = (String, Result<WatchMessage, StoreError>);
 
 impl<S: Store> Driver<S> {
     pub(super) fn new(store: S, ttl: Duration, report: latest::Sender<Report>) -> Self {
@@ -146,9 +145,7 @@ impl<S: Store> Driver<S> {
     async fn read(&mut self, name: &str) -> Result<(), StoreError> {
         let fetched = self.store.get(name).await?;
         let from = self.state.read(name, &fetched, Instant::now());
-        // A prefix that is a whole key may have more below it; `told` leaves
-        // that out.
-        let watch = self.store.watch(name, from).await?;
+        let watch = self.store.watch_key(name, from).await?;
         self.watches.insert(name.to_owned(), watch);
         Ok(())
     }
@@ -156,7 +153,7 @@ impl<S: Store> Driver<S> {
     pub(super) fn told(&mut self, (name, message): Told) {
         match message {
             Ok(WatchMessage::Events { events, .. }) => {
-                for event in events.iter().filter(|event| event.key() == name) {
+                for event in &events {
                     self.state.happened(&name, event);
                 }
             }
@@ -185,24 +182,6 @@ impl<S: Store> Driver<S> {
             *before = now;
             changed
         });
-    }
-}
-
-/// The next message of any watch; never, if there is none. Cancel-safe.
-pub(super) async fn next<W: Watch>(watches: &mut BTreeMap<String, W>) -> Told {
-    if watches.is_empty() {
-        return pending().await;
-    }
-    let messages = watches
-        .iter_mut()
-        .map(|(name, watch)| Box::pin(async { (name.clone(), watch.next().await) }));
-    select_all(messages).await.0
-}
-
-async fn sleep_until_some(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => pending().await,
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod etcd;
 pub mod memory;
 mod types;
+pub(crate) mod watches;
 
 use std::future::Future;
 use std::time::Duration;
@@ -51,6 +52,14 @@ pub trait Store: Clone + Send + Sync + 'static {
         after: Revision,
     ) -> impl Future<Output = Result<Self::Watch, StoreError>> + Send;
 
+    /// What happens to this one key after that revision, from then on; nothing
+    /// of the keys that begin with it.
+    fn watch_key(
+        &self,
+        key: &str,
+        after: Revision,
+    ) -> impl Future<Output = Result<Self::Watch, StoreError>> + Send;
+
     /// Carries out the operations if all conditions hold, else nothing.
     fn commit(
         &self,
@@ -63,9 +72,20 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Renews the lease for its full time. `false`: the lease is gone.
     fn keep_alive(&self, lease: LeaseId) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
+    /// How long the lease lives if nobody renews it, to the second. `None`:
+    /// it is gone.
+    fn time_left(
+        &self,
+        lease: LeaseId,
+    ) -> impl Future<Output = Result<Option<Duration>, StoreError>> + Send;
+
     /// Whether the lease still exists.
-    fn lease_exists(&self, lease: LeaseId)
-    -> impl Future<Output = Result<bool, StoreError>> + Send;
+    fn lease_exists(
+        &self,
+        lease: LeaseId,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        async move { Ok(self.time_left(lease).await?.is_some()) }
+    }
 
     /// Ends the lease and deletes its keys. `Ok` also if it is gone already.
     fn revoke(&self, lease: LeaseId) -> impl Future<Output = Result<(), StoreError>> + Send;

@@ -42,6 +42,16 @@ pub async fn takes_all_its_keys_along_in_one_revision(rig: &impl Rig) {
     assert!(events.iter().all(|event| previous(event) == Some(lease)));
 }
 
+pub async fn tells_how_long_it_lives_if_nobody_renews_it(rig: &impl Rig) {
+    let store = rig.store();
+    let lease = store.grant(Duration::from_mins(4)).await.unwrap();
+    let left = store.time_left(lease).await.unwrap().unwrap();
+    let expected = Duration::from_secs(230)..=Duration::from_mins(4);
+    assert!(expected.contains(&left), "{left:?}");
+    store.revoke(lease).await.unwrap();
+    assert_eq!(store.time_left(lease).await.unwrap(), None);
+}
+
 pub async fn revokes_once_and_again(rig: &impl Rig) {
     let store = rig.store();
     let lease = store.grant(Duration::from_mins(1)).await.unwrap();

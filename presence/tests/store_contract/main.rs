@@ -114,12 +114,14 @@ contract! {
         tells_one_transaction_in_one_message,
         tells_the_previous_value_and_its_lease,
         keeps_to_its_prefix,
+        keeps_to_its_key,
         says_that_history_is_compacted,
         misses_no_deletion_at_the_compacted_revision,
         resumes_at_the_compacted_revision;
     leases:
         lives_while_it_is_kept_alive_and_ends_by_itself,
         takes_all_its_keys_along_in_one_revision,
+        tells_how_long_it_lives_if_nobody_renews_it,
         revokes_once_and_again,
         refuses_a_write_on_a_lease_that_is_gone;
 }

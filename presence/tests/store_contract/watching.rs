@@ -96,6 +96,21 @@ pub async fn keeps_to_its_prefix(rig: &impl Rig) {
     );
 }
 
+pub async fn keeps_to_its_key(rig: &impl Rig) {
+    let store = rig.store();
+    let from = now(store).await;
+    let mut live = store.watch_key("/w/1", from).await.unwrap();
+    put(store, "/w/10", "longer").await;
+    put(store, "/w/1/0", "below").await;
+    let own = put(store, "/w/1", "own").await;
+    let mut late = store.watch_key("/w/1", from).await.unwrap();
+    for watch in [&mut live, &mut late] {
+        let events = next_events(watch).await;
+        let events: Vec<_> = events.iter().map(shown).collect();
+        assert_eq!(events, [format!("/w/1=own@{own}")]);
+    }
+}
+
 pub async fn says_that_history_is_compacted(rig: &impl Rig) {
     let store = rig.store();
     let from = put(store, "/w/1", "a").await;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
+use presence::keys::service_monitor::lease;
 use presence::model::{Label, ServiceId};
 use presence::probe::{Body, Expected, Probe, Rules, Statuses, Target};
 use presence::process::args::ListenArgs;
@@ -13,12 +14,15 @@ use presence::process::daemon::Daemon;
 use presence::process::exit::Failure;
 use presence::process::shutdown::Shutdown;
 use presence::process::{duration, metrics};
+use presence::semaphore::Semaphore;
 use tokio::sync::watch;
 
 use super::EtcdCommand;
+use super::lease::ttl;
 use crate::address::AddressArgs;
 use crate::metrics::Metrics;
 use crate::prober::Prober;
+use crate::releaser::Releaser;
 use crate::watcher::{Instance, Watcher};
 
 pub(super) const EXAMPLE: &str = "Examples:
@@ -30,9 +34,6 @@ pub(super) const EXAMPLE: &str = "Examples:
 
 With the defaults a service that is gone is not listed any more 9 seconds later at most, and 12 seconds
 after the watch itself was killed.";
-
-/// The shortest that etcd grants by default.
-const SHORTEST_TTL: Duration = Duration::from_secs(2);
 
 /// Flags of `watch`.
 #[derive(Debug, Clone, Args)]
@@ -114,14 +115,6 @@ fn above_zero(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn ttl(text: &str) -> Result<Duration, String> {
-    let ttl = duration::parse(text)?;
-    if ttl < SHORTEST_TTL {
-        return Err("etcd grants no less than 2s".to_owned());
-    }
-    Ok(ttl)
-}
-
 pub(super) async fn run(args: WatchArgs) -> Result<ExitCode, Failure> {
     let store = args.etcd.start().await?;
     let probe = Probe::new(args.target()?, args.timeout);
@@ -140,11 +133,20 @@ pub(super) async fn run(args: WatchArgs) -> Result<ExitCode, Failure> {
         clock: Clock::system(),
         heartbeat: daemon.health.heartbeat("prober", progress),
     };
+    let semaphore = Semaphore::new(store.clone(), lease(&args.label), Clock::system());
+    let releaser = Releaser {
+        semaphore,
+        label: args.label.clone(),
+        service: args.service_id.clone(),
+        host: args.etcd.common.host_id()?,
+        seen: prober.seen.subscribe(),
+    };
     let watcher = Watcher {
         instance,
         store,
         ttl: args.ttl,
         prober,
+        releaser,
         metrics,
         shutdown,
     };

@@ -1,8 +1,10 @@
 //! `watch`: what it makes of a service, and whose key it is.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use serde_json::json;
+use testbed::certs::Certificates;
 use testbed::http;
 use testbed::process::{Running, Signal};
 use testbed::proxy::{Mode, Proxy};
@@ -109,6 +111,24 @@ async fn tcp_and_commands_are_probed_as_well_and_redirects_followed_if_asked() {
 }
 
 #[tokio::test]
+async fn https_counts_where_the_certificate_is_trusted() {
+    let rig = Rig::start().await;
+    let root = tempfile::tempdir().unwrap();
+    let certificates = Certificates::new(root.path()).unwrap();
+    let web = Web::start_tls(&certificates).await.unwrap();
+    let trusting = rig.watch_program("web-1", &web.url(), &FAST);
+    let trusting = trusting.env("SSL_CERT_FILE", &certificates.ca);
+    let _trusting = trusting.start().await.unwrap();
+    let other = rig.watch_program("web-2", &web.url(), &FAST);
+    let other = other.env("SSL_CERT_FILE", &certificates.other_ca);
+    let other = other.start().await.unwrap();
+    rig.until("web-1", "up").await;
+    rig.until("web-2", "down").await;
+    let why = |line: &str| line.contains("the service is down: invalid peer certificate");
+    other.wait_for_line(why, SOON).await.unwrap();
+}
+
+#[tokio::test]
 async fn rise_and_fall_are_counted() {
     let rig = Rig::start().await;
     let web = Web::start().await.unwrap();
@@ -153,6 +173,27 @@ async fn gone(rig: &Rig, address: &str, limit: Duration) {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn a_signal_at_any_time_leaves_no_key_and_is_no_failure() {
+    let rig = Rig::start().await;
+    let web = Web::start().await.unwrap();
+    for round in 0..20_u64 {
+        let mut watch = rig.watch("web-1", &web.url(), &FAST).await;
+        // Before, in and after its first steps; nothing is awaited.
+        tokio::time::sleep(Duration::from_millis(round * 15)).await;
+        watch.signal(Signal::SIGTERM).unwrap();
+        let status = watch.wait(SOON).await.unwrap();
+        // At its very beginning the system's own answer is as good.
+        let early = status.signal() == Some(Signal::SIGTERM as i32);
+        assert!(
+            status.success() || early,
+            "{status}: {}",
+            watch.last_words()
+        );
+        assert_eq!(rig.value("web-1").await, None, "{}", watch.last_words());
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Many keys in little time, over etcd's JSON gateway.
+//! Keys in little time, over etcd's JSON gateway.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -14,7 +14,33 @@ const OPERATIONS: usize = 128;
 /// Each transaction is its own write to the log: several at once share one flush.
 const AT_ONCE: usize = 8;
 
+/// A connection to etcd that is kept, where the start of `etcdctl` is not to count.
+#[derive(Debug)]
+pub struct Session {
+    connection: Connection,
+    token: Option<String>,
+}
+
+impl Session {
+    /// Puts one key.
+    pub async fn put(&mut self, key: &str, value: &str) -> Result<()> {
+        let pair = json!({"key": BASE64.encode(key), "value": BASE64.encode(value)});
+        let token = self.token.as_deref();
+        let put = post(&mut self.connection, "/v3/kv/put", token, pair.to_string());
+        put.await.map(drop)
+    }
+}
+
 impl Client {
+    /// Connects. Only over plain HTTP, as the gateway is asked directly.
+    pub async fn session(&self) -> Result<Session> {
+        let endpoint = self.gateway()?;
+        Ok(Session {
+            connection: Connection::open(endpoint).await?,
+            token: self.token(endpoint).await?,
+        })
+    }
+
     /// Puts many keys, 128 a transaction, in no particular order: for filling etcd before a test.
     /// Gives the mod_revision of each.
     ///
@@ -45,12 +71,7 @@ impl Client {
     }
 
     async fn change_many(&self, changes: Vec<Value>) -> Result<Vec<i64>> {
-        let endpoint = self
-            .endpoints
-            .first()
-            .filter(|endpoint| endpoint.starts_with("http://"));
-        let no_tls = || Error::Misuse("put_many needs an etcd without TLS".to_owned());
-        let endpoint = endpoint.ok_or_else(no_tls)?;
+        let endpoint = self.gateway()?;
         let token = self.token(endpoint).await?;
         let mut shares: Vec<Vec<(usize, String)>> = vec![Vec::new(); AT_ONCE];
         for (index, chunk) in changes.chunks(OPERATIONS).enumerate() {
@@ -59,7 +80,7 @@ impl Client {
         }
         let mut tasks = tokio::task::JoinSet::new();
         for share in shares.into_iter().filter(|share| !share.is_empty()) {
-            tasks.spawn(send(endpoint.clone(), token.clone(), share));
+            tasks.spawn(send(endpoint.to_owned(), token.clone(), share));
         }
         let mut revisions = vec![0; changes.len()];
         while let Some(sent) = tasks.join_next().await {
@@ -70,6 +91,13 @@ impl Client {
             }
         }
         Ok(revisions)
+    }
+
+    fn gateway(&self) -> Result<&str> {
+        let first = self.endpoints.first();
+        let plain = first.filter(|endpoint| endpoint.starts_with("http://"));
+        let no_tls = || Error::Misuse("etcd's gateway is asked without TLS only".to_owned());
+        plain.map(String::as_str).ok_or_else(no_tls)
     }
 
     async fn token(&self, endpoint: &str) -> Result<Option<String>> {

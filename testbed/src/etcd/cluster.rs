@@ -49,6 +49,7 @@ impl EtcdCluster {
                 token: super::TOKEN.to_owned(),
                 initial_cluster: all.join(","),
                 tls: None,
+                address: None,
                 args: Vec::new(),
                 env: Vec::new(),
             })

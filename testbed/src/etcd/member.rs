@@ -1,6 +1,7 @@
 //! One etcd process: where it listens, where it keeps its data, and its life.
 
 use std::fs::{File, OpenOptions};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::{http, ports, wait};
 pub(super) const INSTALL: &str = "apt-get install etcd-server etcd-client";
 const START_DEADLINE: Duration = Duration::from_secs(30);
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The ports of 127.0.0.1 that a member keeps through all its restarts.
 #[derive(Debug, Clone, Copy)]
@@ -50,18 +52,26 @@ pub(super) struct Setup {
     /// `name=peer-url` of all members.
     pub initial_cluster: String,
     pub tls: Option<Certificates>,
+    /// Where clients are served beside loopback.
+    pub address: Option<IpAddr>,
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,
 }
 
 impl Setup {
-    pub(super) fn client_url(&self) -> String {
+    pub(super) fn client_url(&self, address: IpAddr) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://127.0.0.1:{}", self.ports.client)
+        format!("{scheme}://{}", SocketAddr::new(address, self.ports.client))
+    }
+
+    fn client_urls(&self) -> String {
+        let addresses = [LOOPBACK].into_iter().chain(self.address);
+        let urls: Vec<String> = addresses.map(|address| self.client_url(address)).collect();
+        urls.join(",")
     }
 
     fn arguments(&self) -> Vec<String> {
-        let client = self.client_url();
+        let client = self.client_urls();
         let peer = self.ports.peer_url();
         let pairs = [
             ("--name", self.name.clone()),
@@ -130,7 +140,21 @@ impl Member {
 
     /// The URL that clients use.
     pub fn endpoint(&self) -> String {
-        self.setup.client_url()
+        self.setup.client_url(LOOPBACK)
+    }
+
+    /// The sum of what etcd counts under this name, over those of its labels that contain the text:
+    /// `metric("grpc_server_msg_sent_total", "\"Watch\"")`.
+    pub async fn metric(&self, name: &str, labels: &str) -> Result<f64> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.setup.ports.metrics);
+        let answer = http::get(&url).await?;
+        let of_name = |line: &&str| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
+        };
+        let lines = answer.body.lines().filter(of_name);
+        let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        Ok(values.sum())
     }
 
     /// The name it has in its cluster.

@@ -5,11 +5,13 @@ mod client;
 mod cluster;
 mod member;
 
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+pub use self::bulk::Session;
 pub use self::client::{Client, LeaseId};
 pub use self::cluster::EtcdCluster;
 pub use self::member::Member;
@@ -28,6 +30,7 @@ pub struct EtcdBuilder {
     tls: Option<Certificates>,
     root_password: Option<String>,
     data_dir: Option<PathBuf>,
+    address: Option<IpAddr>,
     args: Vec<String>,
     env: Vec<(String, String)>,
 }
@@ -51,6 +54,14 @@ impl EtcdBuilder {
     #[must_use]
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(path.into());
+        self
+    }
+
+    /// Serves clients at this address as well, for those on another network that the test made:
+    /// [`Etcd::endpoint_at`].
+    #[must_use]
+    pub fn address(mut self, address: impl Into<IpAddr>) -> Self {
+        self.address = Some(address.into());
         self
     }
 
@@ -118,6 +129,7 @@ impl EtcdBuilder {
             token: TOKEN.to_owned(),
             initial_cluster: format!("{NAME}={}", ports.peer_url()),
             tls: self.tls.clone(),
+            address: self.address,
             args: self.args.clone(),
             env: self.env.clone(),
         })
@@ -148,6 +160,11 @@ impl Etcd {
     /// The URL that clients use; the same through all restarts.
     pub fn endpoint(&self) -> String {
         self.member.endpoint()
+    }
+
+    /// The URL for clients that reach it at this address: [`EtcdBuilder::address`].
+    pub fn endpoint_at(&self, address: impl Into<IpAddr>) -> String {
+        self.member.setup.client_url(address.into())
     }
 
     /// The id of its process; `None` when it does not run.

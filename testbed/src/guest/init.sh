@@ -32,6 +32,7 @@ ln -s /proc/self/fd /dev/fd
 ln -s fd/0 /dev/stdin
 ln -s fd/1 /dev/stdout
 ln -s fd/2 /dev/stderr
+echo guest >/proc/sys/kernel/hostname
 # Not everything can be reached while it is down.
 ip link set lo up
 # shellcheck disable=SC2046 # names, apart

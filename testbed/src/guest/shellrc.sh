@@ -2,6 +2,7 @@
 # What a shell in a guest begins with.
 
 PS1='guest:\w# '
+export ETCDCTL_API=3
 unset PROMPT_COMMAND HISTFILE
 
 # host NAME ADDRESS: a host on the bridge "lan", whose gateway is this one.
@@ -43,5 +44,12 @@ it stays. Leave with exit or Ctrl-D. To try:
   curl 192.0.2.1
   ipvsadm -Ln --stats; ipvsadm -Lnc
 
-Programs of this build are in PATH: lbmanager --help
+The same as a tree of keys says, by the lbmanager of this build:
+
+  ipvsadm -C; etcd --data-dir /run/etcd >/run/etcd.log 2>&1 &
+  lbmanager run --backends ipvs --ipvs-region edge --state-dir /run/lb \
+      --masquerade off --sysctl apply 2>/run/lb.log &
+  etcdctl put /lbManager/ipvs/edge/192.0.2.1:80/multiple/10.9.0.11:80 ''
+  etcdctl put /lbManager/ipvs/edge/192.0.2.1:80/multiple/10.9.0.12:80 ''
+  ipvsadm -Ln; lbmanager status; cat /run/lb.log
 END

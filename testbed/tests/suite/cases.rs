@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use testbed::netns::{Bridge, Namespace};
 use testbed::process::{Program, Running, Stream};
+use testbed::site::{Site, VIRTUAL};
 
 use crate::under_test;
 
@@ -106,6 +107,29 @@ pub async fn hosts_are_gone_when_dropped() {
     assert!(!output("ip", &["-br", "link"]).contains("v-host"));
 }
 
+pub async fn requests_to_a_site_are_counted() {
+    let site = Site::set_up(2).await.unwrap();
+    // Nobody is there to answer.
+    let load = site.load(3).await.unwrap();
+    let told = load.end().await.unwrap();
+    assert!(told.failed > 0 && told.answered == 0, "{told:?}");
+    assert!(told.failures[0].contains("refused"), "{told:?}");
+    output("ipvsadm", &["-A", "-t", VIRTUAL, "-s", "rr"]);
+    for number in [1, 2] {
+        let server = Site::server(number);
+        output("ipvsadm", &["-a", "-t", VIRTUAL, "-r", &server, "-m"]);
+    }
+    let load = site.load(3).await.unwrap();
+    load.let_go().unwrap();
+    let told = load.end().await.unwrap();
+    assert_eq!(told.failed, 0, "{told:?}");
+    assert_eq!(told.by.values().sum::<u64>(), told.answered);
+    assert!(
+        told.answered > 1 && told.by.contains_key("web-1"),
+        "{told:?}"
+    );
+}
+
 /// This program again, as the suite under test. It runs in namespaces of this guest's kernel, which
 /// is quick.
 async fn suite(variables: &[(&str, &str)], args: &[&str]) -> (Option<i32>, String) {
@@ -116,8 +140,9 @@ async fn suite(variables: &[(&str, &str)], args: &[&str]) -> (Option<i32>, Strin
     let program = program
         .env(under_test::VARIABLE, "60")
         .envs(variables.iter().copied());
-    // To find the lines of a program takes long in a guest.
+    // To find the lines of a program takes long in a guest, which has one processor.
     let program = program.env("RUST_BACKTRACE", "0");
+    let program = program.env("RUST_TEST_THREADS", "1");
     let mut running = program.args(args).start().await.unwrap();
     let status = running.wait(SECONDS).await.unwrap();
     (status.code(), running.text(Stream::Stdout))
@@ -164,6 +189,10 @@ pub async fn a_filter_is_passed_on() {
     let (status, told) = suite(&[], &["--ignored", "soaks"]).await;
     assert_eq!(status, Some(0), "{told}");
     assert!(told.contains("1 passed; 0 failed"), "{told}");
+    let rounds = [("SOAK_ROUNDS", "3")];
+    let (status, told) = suite(&rounds, &["--ignored", "soaks", "--nocapture"]).await;
+    assert_eq!(status, Some(0), "{told}");
+    assert_eq!(told.matches("a round\n").count(), 3, "{told}");
     // For this nothing is booted.
     let nothing = [("TESTBED_KERNEL", "guest"), ("PATH", "/nowhere")];
     let (status, told) = suite(&nothing, &["--list"]).await;

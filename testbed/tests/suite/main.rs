@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         cases::and_so_has_the_next,
         cases::hosts_talk_through_a_virtual_service,
         cases::hosts_are_gone_when_dropped,
+        cases::requests_to_a_site_are_counted,
         cases::failures_are_told_with_their_output,
         cases::a_test_that_hangs_is_ended,
         cases::a_filter_is_passed_on,

@@ -54,4 +54,6 @@ async fn kills_what_runs_the_tests() {
 
 async fn is_not_run_as_one_kills() {}
 
-async fn soaks() {}
+async fn soaks() {
+    println!("a round");
+}

@@ -11,13 +11,14 @@ use presence::process::exit::Failure;
 use super::gather::Known;
 use super::{Planned, look};
 use crate::manager::whole::Orders;
+use crate::plan::Plan;
 use crate::record::{Record, State};
 use crate::table::Settings;
 use crate::table::decide::Scene;
 use crate::table::image::Image;
 use crate::table::kernel::{Kernel, Linux};
 use crate::table::ledger::{Kept, Ledger, key_of};
-use crate::table::line::Decision;
+use crate::table::line::{Decision, Line};
 use crate::table::lines::Lines;
 use crate::table::outbox::Outbox;
 
@@ -72,9 +73,9 @@ impl Place {
         };
         let refused = lines.refused.clone();
         let planned = keys.iter().filter_map(|key| {
-            let before = lines.get(key)?.record.clone();
+            let before = Arc::clone(&lines.get(key)?.record);
             let decision = lines.decide(key, &orders, &scene)?;
-            Some(planned(lines.get(key)?.id(), decision, &before))
+            Some(planned(lines.get(key)?, decision, &before))
         });
         let mut planned: Vec<Planned> = planned.collect();
         let refused = refused.into_iter().filter(|(id, _)| chosen.contains(id));
@@ -138,16 +139,21 @@ fn unseen(lines: &Lines, key: &ServiceKey, why: &str) -> Planned {
     }
 }
 
-fn planned(id: &BalancerId, decision: Decision, before: &Record) -> Planned {
-    let members = decision.plan.record.members.values();
+fn planned(line: &Line, decision: Decision, before: &Record) -> Planned {
+    let members = line.record.members.values();
     let drains = members.clone().any(|known| known.state == State::Draining);
     let mut planned = Planned {
-        load_balancer: id.to_string(),
+        load_balancer: line.id().to_string(),
         class: decision.desired.class,
         ..Planned::default()
     };
     if decision.over.is_none() {
-        look::tell(&mut planned, decision.plan, before);
+        let record = Record::clone(&line.record);
+        let plan = Plan {
+            record,
+            ..decision.plan
+        };
+        look::tell(&mut planned, plan, before);
     }
     let mut changes = decision.changes;
     changes.sort_by_key(|change| change.phase);

@@ -9,10 +9,11 @@ use tokio::time::Instant;
 
 use super::{KEYS, TTL, content, options};
 use crate::model::LeaseId;
-use crate::publisher::driver::{Driver, next};
+use crate::publisher::driver::Driver;
 use crate::publisher::state::Step;
 use crate::publisher::{Report, Standing, Wanted, WantedKey};
 use crate::store::memory::MemoryStore;
+use crate::store::watches::next;
 use crate::store::{Entry, Store};
 
 pub(super) struct Publisher {

@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{Client, Error, LeaseClient};
+use etcd_client::{Client, Error, LeaseClient, WatchOptions};
 
 pub use config::{EtcdConfig, Secret};
 pub use v2::count_keys as count_v2_keys;
@@ -82,7 +82,12 @@ impl Store for EtcdStore {
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<EtcdWatch, StoreError> {
-        EtcdWatch::start(&self.0, prefix, after).await
+        let below = WatchOptions::new().with_prefix();
+        EtcdWatch::start(&self.0, prefix, below, after).await
+    }
+
+    async fn watch_key(&self, key: &str, after: Revision) -> Result<EtcdWatch, StoreError> {
+        EtcdWatch::start(&self.0, key, WatchOptions::new(), after).await
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<Commit, StoreError> {
@@ -125,10 +130,11 @@ impl Store for EtcdStore {
         .await
     }
 
-    async fn lease_exists(&self, lease: LeaseId) -> Result<bool, StoreError> {
+    async fn time_left(&self, lease: LeaseId) -> Result<Option<Duration>, StoreError> {
         self.on_lease(lease, |mut leases| async move {
             let answer = leases.time_to_live(lease.0, None).await?;
-            Ok(answer.ttl() >= 0)
+            // A lease that is gone has -1.
+            Ok(u64::try_from(answer.ttl()).ok().map(Duration::from_secs))
         })
         .await
     }

@@ -14,7 +14,7 @@ use crate::store::{StoreError, Watch, WatchMessage};
 /// A watch on etcd itself.
 pub struct EtcdWatch {
     stream: WatchStream,
-    prefix: String,
+    subject: String,
     after: Revision,
     connection: Arc<Connection>,
     member: Member,
@@ -23,14 +23,15 @@ pub struct EtcdWatch {
 impl EtcdWatch {
     pub(super) async fn start(
         connection: &Arc<Connection>,
-        prefix: &str,
+        subject: &str,
+        range: WatchOptions,
         after: Revision,
     ) -> Result<Self, StoreError> {
-        let start = |member: Member| create(member, prefix, after);
-        let (stream, member) = connection.call_member(prefix, None, start).await?;
+        let start = |member: Member| create(member, subject, range.clone(), after);
+        let (stream, member) = connection.call_member(subject, None, start).await?;
         Ok(Self {
             stream,
-            prefix: prefix.to_owned(),
+            subject: subject.to_owned(),
             after,
             connection: connection.clone(),
             member,
@@ -74,7 +75,7 @@ impl Watch for EtcdWatch {
             Ok(message) => Ok(message),
             Err(failure) => {
                 self.connection.failed(&self.member, &failure);
-                Err(failure.at(&self.member.place, &self.prefix, None))
+                Err(failure.at(&self.member.place, &self.subject, None))
             }
         }
     }
@@ -89,11 +90,11 @@ impl Watch for EtcdWatch {
 /// One revision earlier it says that it is compacted.
 async fn create(
     member: Member,
-    prefix: &str,
+    subject: &str,
+    range: WatchOptions,
     after: Revision,
 ) -> Result<(WatchStream, Member), Failure> {
-    let options = WatchOptions::new()
-        .with_prefix()
+    let options = range
         .with_start_revision(after.0.max(1))
         .with_prev_key()
         .with_progress_notify();
@@ -101,7 +102,7 @@ async fn create(
         .client
         .watch_client()
         .max_decoding_message_size(LARGEST_ANSWER);
-    let mut stream = watches.watch(prefix, Some(options)).await?;
+    let mut stream = watches.watch(subject, Some(options)).await?;
     let ended = || Failure::Unavailable("the watch was closed at once".to_owned());
     let answer = stream.message().await?.ok_or_else(ended)?;
     refuse_cancelled(&answer)?;

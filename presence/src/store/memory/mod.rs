@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 pub use watch::MemoryWatch;
 
 use self::state::State;
-use self::watch::Watcher;
+use self::watch::{Range, Watcher};
 use crate::model::{LeaseId, Revision};
 use crate::store::{
     Commit, Entry, Event, Fetched, Listing, Store, StoreError, Transaction, WatchMessage,
@@ -223,6 +223,15 @@ impl MemoryStore {
         }
     }
 
+    async fn watch_range(&self, range: Range, after: Revision) -> Result<MemoryWatch, StoreError> {
+        let watch = |inner: &mut Inner| Ok(inner.watch(range, after));
+        let messages = self.call(|counts| &mut counts.watches, watch).await?;
+        Ok(MemoryWatch {
+            store: self.clone(),
+            messages,
+        })
+    }
+
     async fn call<T>(
         &self,
         count: fn(&mut Counts) -> &mut usize,
@@ -268,7 +277,7 @@ impl Inner {
 
     fn watch(
         &mut self,
-        prefix: &str,
+        range: Range,
         after: Revision,
     ) -> mpsc::UnboundedReceiver<Result<WatchMessage, StoreError>> {
         let (messages, received) = mpsc::unbounded_channel();
@@ -277,11 +286,11 @@ impl Inner {
             let _ = messages.send(Ok(WatchMessage::Compacted(self.state.compacted)));
             return received;
         }
-        for events in self.state.since(prefix, after) {
+        for events in self.state.since(&range, after) {
             let _ = messages.send(Ok(WatchMessage::Events { header, events }));
         }
         self.watchers.push(Watcher {
-            prefix: prefix.to_owned(),
+            range,
             after,
             messages,
         });
@@ -311,12 +320,12 @@ impl Store for MemoryStore {
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<MemoryWatch, StoreError> {
-        let watch = |inner: &mut Inner| Ok(inner.watch(prefix, after));
-        let messages = self.call(|counts| &mut counts.watches, watch).await?;
-        Ok(MemoryWatch {
-            store: self.clone(),
-            messages,
-        })
+        self.watch_range(Range::Below(prefix.to_owned()), after)
+            .await
+    }
+
+    async fn watch_key(&self, key: &str, after: Revision) -> Result<MemoryWatch, StoreError> {
+        self.watch_range(Range::Key(key.to_owned()), after).await
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<Commit, StoreError> {
@@ -341,9 +350,9 @@ impl Store for MemoryStore {
         self.call(|counts| &mut counts.keep_alives, renew).await
     }
 
-    async fn lease_exists(&self, lease: LeaseId) -> Result<bool, StoreError> {
-        let exists = |inner: &mut Inner| Ok(inner.state.has_lease(lease));
-        self.call(|counts| &mut counts.gets, exists).await
+    async fn time_left(&self, lease: LeaseId) -> Result<Option<Duration>, StoreError> {
+        let left = |inner: &mut Inner| Ok(inner.state.time_left(lease, Instant::now()));
+        self.call(|counts| &mut counts.gets, left).await
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {

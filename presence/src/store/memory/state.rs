@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::watch::Range;
 use crate::model::{LeaseId, Revision};
 use crate::store::{
     Commit, Compare, Condition, Entry, Event, Header, Listing, MOST_OPERATIONS, Operation,
@@ -86,11 +87,11 @@ impl State {
         })
     }
 
-    /// Everything below `prefix` after that revision, a message a revision.
-    pub fn since(&self, prefix: &str, after: Revision) -> Vec<Vec<Event>> {
+    /// Everything in the range after that revision, a message a revision.
+    pub fn since(&self, range: &Range, after: Revision) -> Vec<Vec<Event>> {
         let revisions = self.history.range(after.next()..);
         revisions
-            .map(|(_, events)| below(prefix, events))
+            .map(|(_, events)| range.of(events))
             .filter(|events| !events.is_empty())
             .collect()
     }
@@ -145,8 +146,9 @@ impl State {
         })
     }
 
-    pub fn has_lease(&self, lease: LeaseId) -> bool {
-        self.leases.contains_key(&lease)
+    pub fn time_left(&self, lease: LeaseId, now: Instant) -> Option<Duration> {
+        let lease = self.leases.get(&lease)?;
+        Some(lease.ends.saturating_duration_since(now))
     }
 
     /// All keys of a lease go in one revision.
@@ -253,14 +255,6 @@ fn apply(entries: &mut Entries, event: &Event) {
         Event::Put { key, entry } => entries.insert(key.clone(), entry.clone()),
         Event::Delete { key, .. } => entries.remove(key),
     };
-}
-
-/// Those of the events that a watch of this prefix is told.
-pub(super) fn below(prefix: &str, events: &[Event]) -> Vec<Event> {
-    let below = events
-        .iter()
-        .filter(|event| event.key().starts_with(prefix));
-    below.cloned().collect()
 }
 
 fn check(transaction: &Transaction) -> Result<(), StoreError> {

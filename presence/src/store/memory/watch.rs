@@ -3,7 +3,6 @@
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::MemoryStore;
-use super::state::below;
 use crate::model::Revision;
 use crate::store::{Event, Header, StoreError, Watch, WatchMessage};
 
@@ -14,10 +13,28 @@ pub struct MemoryWatch {
     pub(super) messages: UnboundedReceiver<Result<WatchMessage, StoreError>>,
 }
 
+/// What a watch is about.
+#[derive(Debug)]
+pub(super) enum Range {
+    Key(String),
+    Below(String),
+}
+
+impl Range {
+    /// Those of the events that such a watch is told.
+    pub fn of(&self, events: &[Event]) -> Vec<Event> {
+        let within = |event: &&Event| match self {
+            Self::Key(key) => event.key() == key,
+            Self::Below(prefix) => event.key().starts_with(prefix),
+        };
+        events.iter().filter(within).cloned().collect()
+    }
+}
+
 /// The store's end of a watch.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    pub prefix: String,
+    pub range: Range,
     /// A watch from the future stays silent until it is there.
     pub after: Revision,
     pub messages: UnboundedSender<Result<WatchMessage, StoreError>>,
@@ -26,7 +43,7 @@ pub(super) struct Watcher {
 impl Watcher {
     /// `false`: nobody listens any more.
     pub fn tell(&self, header: Header, events: &[Event]) -> bool {
-        let events = below(&self.prefix, events);
+        let events = self.range.of(events);
         if events.is_empty() || header.revision <= self.after {
             return !self.messages.is_closed();
         }

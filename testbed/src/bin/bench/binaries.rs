@@ -1,4 +1,4 @@
-//! P13: size and start-up of the binary.
+//! P13: sizes of the binaries, and how soon one is there.
 
 use std::path::{Path, PathBuf};
 
@@ -8,13 +8,16 @@ use testbed::{Error, Result};
 use crate::measure::{Task, interleaved, median};
 use crate::report::{Figure, Report, Row, Target};
 
+const PROGRAMS: [&str; 2] = ["lbmanager", "service-monitor"];
 const RUNS: usize = 51;
 const MOST: Figure = Figure::Bytes(15e6);
 const SHARE: f64 = 1.0 / 3.0;
 
 pub async fn measure(report: &mut Report) -> Result<()> {
     let ours = workspace_binary("lbmanager")?;
-    report.add(size(&ours)?);
+    for program in PROGRAMS {
+        report.add(size(program, &workspace_binary(program)?)?);
+    }
     let version = Task::new(&ours, &["--version"]);
     let etcdctl = Task::new("etcdctl", &["version"]);
     let docker = found("docker").map(|docker| Task::new(docker, &["--version"]));
@@ -29,7 +32,7 @@ pub async fn measure(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn size(binary: &Path) -> Result<Row> {
+fn size(program: &str, binary: &Path) -> Result<Row> {
     let found = std::fs::metadata(binary).map_err(|source| Error::Io {
         action: "look at",
         object: binary.display().to_string(),
@@ -37,7 +40,7 @@ fn size(binary: &Path) -> Result<Row> {
     })?;
     Ok(Row {
         id: "P13",
-        what: "size of lbmanager, stripped".to_owned(),
+        what: format!("size of {program}, stripped"),
         ours: Figure::bytes(found.len()),
         peer: None,
         target: Target::Below(MOST),

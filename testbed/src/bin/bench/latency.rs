@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use hyper::Method;
-use serde_json::json;
 use testbed::Result;
-use testbed::http::Connection;
+use testbed::etcd::Session;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::fleet::{DEADLINE, Fleet};
@@ -21,7 +17,7 @@ const PACE: Duration = Duration::from_millis(300);
 const REGISTER: &str = "RegisterInstancesWithLoadBalancer";
 
 pub async fn measure(report: &mut Report, fleet: &Fleet) -> Result<()> {
-    let mut connection = Connection::open(&fleet.etcd.endpoint()).await?;
+    let mut session = fleet.etcd.session().await?;
     let etcdctl = Task::etcdctl(&fleet.etcd, &["put", "/bench", "x"]);
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
     let mut pace = interval(PACE);
@@ -29,7 +25,7 @@ pub async fn measure(report: &mut Report, fleet: &Fleet) -> Result<()> {
     etcdctl.time().await?;
     for run in 0..RUNS {
         pace.tick().await;
-        ours.push(one(fleet, &mut connection, run).await?);
+        ours.push(one(fleet, &mut session, run).await?);
         pace.tick().await;
         peer.push(etcdctl.time().await?);
     }
@@ -52,13 +48,10 @@ pub async fn measure(report: &mut Report, fleet: &Fleet) -> Result<()> {
     Ok(())
 }
 
-async fn one(fleet: &Fleet, connection: &mut Connection, run: usize) -> Result<Duration> {
+async fn one(fleet: &Fleet, session: &mut Session, run: usize) -> Result<Duration> {
     let (member, key) = fleet.newcomer(run % fleet.balancers, 1);
-    let body = json!({"key": BASE64.encode(key), "value": ""}).to_string();
     let begin = Instant::now();
-    connection
-        .request(Method::POST, "/v3/kv/put", &[], body)
-        .await?;
+    session.put(&key, "").await?;
     let registers =
         |call: &testbed::aws::Call| call.operation == REGISTER && call.instances.contains(&member);
     let call = fleet.aws.wait_for_call(registers, DEADLINE).await?;

@@ -1,4 +1,4 @@
-//! Measures lbmanager and the crate ipvs beside their peers, in the same run and on the same work,
+//! Measures lbmanager, service-monitor and the crate ipvs beside their peers, in the same run and on the same work,
 //! and prints one table.
 //!
 //! The figures to reach are ratios. A target that is missed is said and is no failure: machines are
@@ -7,11 +7,14 @@
 mod binaries;
 mod calls;
 mod fleet;
+mod hosts;
 mod idle;
 mod ipvs;
 mod latency;
+mod locks;
 mod machine;
 mod measure;
+mod memory;
 mod report;
 mod start;
 
@@ -29,8 +32,12 @@ use report::Report;
 const INTERRUPTED: u8 = 130;
 const MEMBERS: usize = 100;
 
+fn main() -> ExitCode {
+    memory::stand_between().unwrap_or_else(bench)
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn bench() -> ExitCode {
     // Whatever was started goes with the future that is dropped.
     tokio::select! {
         biased;
@@ -50,7 +57,11 @@ async fn measure_all() -> Result<()> {
     let mut report = Report::new(Machine::look());
     report.progress("P13: the binary");
     binaries::measure(&mut report).await?;
-    report.progress("P1 and P3: the kernel's table");
+    report.progress("P11: a list of who is there");
+    hosts::measure(&mut report).await?;
+    report.progress("P12: a command under a lock");
+    locks::measure(&mut report).await?;
+    report.progress("P1 to P3: the kernel's table");
     ipvs::measure(&mut report).await?;
     report.progress("P5: a burst of changes");
     calls::burst(&mut report).await?;

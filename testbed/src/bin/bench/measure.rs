@@ -42,7 +42,7 @@ impl Task {
         Ok(task.env("ETCDCTL_ENDPOINTS", etcd.endpoints().join(",")))
     }
 
-    fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.env.push((name, value.into()));
         self
     }
@@ -63,6 +63,27 @@ impl Task {
         })?;
         let took = begin.elapsed();
         self.judge(status).map(|()| took)
+    }
+
+    /// What this program writes when it is started with that flag and then the task's program and
+    /// arguments, in the task's environment.
+    pub async fn output_by(&self, flag: &str) -> Result<String> {
+        let program = std::env::current_exe().map_err(|source| Error::Io {
+            action: "find",
+            object: "the running program".to_owned(),
+            source,
+        })?;
+        let mut command = Command::new(&program);
+        command.arg(flag).arg(&self.program).args(&self.args);
+        command.env_clear().kill_on_drop(true);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        let output = command.output().await.map_err(|source| Error::Spawn {
+            program: program.display().to_string(),
+            source,
+        })?;
+        self.judge(output.status)?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     fn judge(&self, status: ExitStatus) -> Result<()> {

@@ -52,6 +52,10 @@ pub fn explain(stage: &Stage, screen: &Screen) {
                 format!("tail -f {}", stage.log().display()),
             ],
         ),
+        (
+            "Virtual services, in a kernel to play in",
+            vec!["make shell-ipvs".to_owned()],
+        ),
     ];
     for (title, commands) in groups {
         screen.line("");

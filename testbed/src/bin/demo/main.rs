@@ -1,9 +1,12 @@
-//! A tour of lbmanager on one machine: a real etcd, the real `etcdctl`, simulated AWS.
+//! A tour of lbmanager on one machine: a real etcd, the real `etcdctl`, simulated AWS, and a kernel
+//! with IPVS as a guest, in which this program runs again.
 //!
 //! `KEEP=1` in the environment leaves everything up afterwards, to be played with until Ctrl-C.
 
+mod balancers;
 mod chart;
 mod keep;
+mod kernel;
 mod scene;
 mod screen;
 mod stage;
@@ -16,6 +19,7 @@ use testbed::Result;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
+use scene::Tally;
 use screen::Screen;
 use stage::Stage;
 
@@ -24,6 +28,9 @@ const INTERRUPTED: u8 = 130;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if let Some(ended) = kernel::inside::main().await {
+        return ended;
+    }
     let screen = Screen::new();
     // Whatever was started goes with the tour, so an interrupted one leaves nothing behind, either.
     tokio::select! {
@@ -61,12 +68,17 @@ async fn tour(screen: &Screen) -> Result<bool> {
     let begin = Instant::now();
     let mut stage = Stage::set_up().await?;
     stage.introduce(screen).await?;
-    let mut tally = steps::all(&stage, screen).await;
+    let mut tally = Tally::default();
+    steps::all(&stage, screen, &mut tally).await;
     if tally.failed > 0 {
         stage.show_log(screen);
     }
+    let left_out = kernel::show(screen, &mut tally).await;
     screen.line("");
     screen.line(&tally.words(begin.elapsed()));
+    if let Some(why) = left_out {
+        screen.paragraph(0, &format!("Virtual services were not shown: {why}"));
+    }
     if keep::is_wanted() {
         keep::explain(&stage, screen);
         std::future::pending::<()>().await;

@@ -26,11 +26,20 @@ impl Screen {
     /// <https://no-color.org>
     pub fn new() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let out = std::io::stdout();
+        let is_terminal = std::io::stdout().is_terminal();
+        Self::with_colours(is_terminal && !refused)
+    }
+
+    /// For where somebody else looks whether this is a terminal.
+    pub fn with_colours(colours: bool) -> Self {
         Self {
-            colours: out.is_terminal() && !refused,
-            out,
+            out: std::io::stdout(),
+            colours,
         }
+    }
+
+    pub fn has_colours(&self) -> bool {
+        self.colours
     }
 
     pub fn line(&self, text: &str) {

@@ -7,7 +7,7 @@ use testbed::Result;
 use testbed::aws::{Change, Event};
 use tokio::time::Instant;
 
-use crate::scene::Scene;
+use crate::balancers::Scene;
 use crate::screen::Look;
 use crate::stage::Balancer;
 
@@ -87,7 +87,7 @@ fn time(time: Duration) -> String {
 }
 
 pub fn calls(scene: &Scene<'_>) {
-    let made = scene.stage.aws.calls();
+    let made = scene.calls();
     let counts = OPERATIONS.map(|(name, operation)| {
         let count = made.iter().filter(|call| call.operation == operation);
         format!("{} {name}", count.count())

@@ -12,8 +12,8 @@ use tokio::process::Command;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use super::Case;
 use super::marks::{Event, tell};
+use super::{Case, Suite};
 use crate::error::{Error, Result};
 
 /// Set for the process that runs the tests whose names are its arguments: how its marks begin.
@@ -22,17 +22,36 @@ pub(super) const MARK: &str = "TESTBED_MARK";
 pub(super) const CASE: &str = "TESTBED_CASE";
 
 /// Runs the tests that are named in the arguments.
-pub(super) fn all(mark: &str, limit: Duration) -> ExitCode {
+pub(super) fn all(mark: &str, suite: &Suite) -> ExitCode {
     let ran = runtime().and_then(|runtime| {
         for name in std::env::args().skip(1) {
+            let case = find(&suite.cases, &name)?;
             tell_or_fail(mark, &Event::Begun(name.clone()))?;
-            let outcome = runtime.block_on(one(&name, limit));
+            let outcome = runtime.block_on(rounds(case, suite.time_limit));
             let outcome = outcome.map_err(|error| error.chain())?;
             tell_or_fail(mark, &Event::Ended(name, outcome))?;
         }
         Ok(())
     });
     report(ran)
+}
+
+fn find<'a>(cases: &'a [Case], name: &str) -> Result<&'a Case, String> {
+    let mut cases = cases.iter();
+    let case = cases.find(|case| case.name == name);
+    case.ok_or_else(|| format!("there is no test {name}"))
+}
+
+/// All rounds of a test, or those up to the first that fails.
+async fn rounds(case: &Case, limit: Duration) -> Result<Result<(), String>> {
+    let rounds = case.rounds()?;
+    for round in 1..=rounds {
+        if let Err(why) = one(case.name, limit).await? {
+            let which = (rounds > 1).then(|| format!(" in round {round} of {rounds}"));
+            return Ok(Err(why + &which.unwrap_or_default()));
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// One test in a process: how it ended.
@@ -64,13 +83,11 @@ async fn one(name: &str, limit: Duration) -> Result<Result<(), String>> {
 
 /// One test, in this process.
 pub(super) fn case(cases: &[Case], name: &str) -> ExitCode {
-    let Some(case) = cases.iter().find(|case| case.name == name) else {
-        return report(Err(format!("there is no test {name}")));
-    };
-    let ran = namespaces()
-        .map_err(|error| error.chain())
-        .and_then(|()| runtime())
-        .map(|runtime| runtime.block_on((case.body)()));
+    let ran = find(cases, name).and_then(|case| {
+        namespaces().map_err(|error| error.chain())?;
+        runtime()?.block_on((case.body)());
+        Ok(())
+    });
     report(ran)
 }
 

@@ -1,4 +1,4 @@
-//! Tests that run in a guest, all of a program in one, shown one by one.
+//! Tests that run in guests, shown one by one.
 //!
 //! A test program with `harness = false` in its `[[test]]` section lists its tests:
 //!
@@ -8,7 +8,7 @@
 //!     assert!(!std::path::Path::new("/proc/net/ip_vs_stats").exists());
 //! }
 //!
-//! async fn for_long() { /* SOAK_ROUNDS times */ }
+//! async fn for_long() { /* a round of it */ }
 //!
 //! fn main() -> ExitCode {
 //!     testbed::guest::suite::Suite::new(testbed::kernel_tests![
@@ -20,14 +20,16 @@
 //! }
 //! ```
 //!
-//! `cargo test` starts it outside. It boots one guest, which runs the program again, and that runs
-//! each test in a process of its own, one after the other, with network and mount namespaces of
-//! their own: `lo` is up, no service is in the kernel's table, /run is empty. So a test that
-//! crashes, hangs or leaves something behind is in nobody's way.
+//! `cargo test` starts it outside. It boots as many guests as tests may run side by side, one for
+//! each processor unless told otherwise, and deals the tests to them. A guest runs the program
+//! again, and that runs each test in a process of its own, one after the other, with network and
+//! mount namespaces of their own: `lo` is up, no service is in the kernel's table, /run is empty.
+//! So a test that crashes, hangs or leaves something behind is in nobody's way.
 //!
-//! Filters, `--skip`, `--exact`, `--list`, `--ignored`, `--include-ignored` and `--nocapture` are
-//! those of every test program. Nothing is skipped: without what a guest needs all tests fail, and
-//! say what to install. If the guest dies, so do the tests that it had not done.
+//! Filters, `--skip`, `--exact`, `--list`, `--ignored`, `--include-ignored`, `--nocapture` and
+//! `--test-threads` (`RUST_TEST_THREADS`) are those of every test program. Nothing is skipped:
+//! without what a guest needs all tests fail, and say what to install. If a guest dies, so do the
+//! tests that it had not done.
 
 mod inside;
 mod marks;
@@ -39,9 +41,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::Guest;
+use crate::soak;
 
 /// Lists tests for a [`Suite`]: paths of functions `async fn()`. `#[soak]` before one makes it one
-/// that runs only when ignored tests are asked for.
+/// that runs only when ignored tests are asked for, and then for as many [rounds](crate::soak) as
+/// are wished for, each a process with a network of its own and the time limit of a test.
 #[macro_export]
 macro_rules! kernel_tests {
     ($($(#[$kind:ident])? $test:path),* $(,)?) => {
@@ -79,6 +83,11 @@ impl Case {
         self.is_soak = true;
         self
     }
+
+    /// How often it runs, one after the other.
+    fn rounds(&self) -> crate::Result<u32> {
+        if self.is_soak { soak::rounds() } else { Ok(1) }
+    }
 }
 
 impl fmt::Debug for Case {
@@ -88,7 +97,7 @@ impl fmt::Debug for Case {
 }
 
 /// The tests of a program.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Suite {
     cases: Vec<Case>,
     guest: fn(Guest) -> Guest,
@@ -125,8 +134,8 @@ impl Suite {
             return inside::case(&self.cases, &name.to_string_lossy());
         }
         match std::env::var(inside::MARK) {
-            Ok(mark) => inside::all(&mark, self.time_limit),
-            Err(_) => outside::main(self),
+            Ok(mark) => inside::all(&mark, &self),
+            Err(_) => outside::main(&self),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The tests, as `cargo test` sees them: each waits for its outcome from the one guest.
+//! The tests, as `cargo test` sees them: each waits for its outcome from one of the guests.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -22,7 +23,7 @@ const QUOTED: usize = 64 * 1024;
 
 type Outcome = std::result::Result<(), String>;
 
-/// The run of the tests in a guest, started by the first that wants its outcome.
+/// The run of some tests in a guest, started by the first that wants its outcome.
 struct Session {
     suite: Suite,
     names: Vec<&'static str>,
@@ -41,31 +42,58 @@ struct State {
     over: Option<String>,
 }
 
-pub(super) fn main(suite: Suite) -> ExitCode {
-    let arguments = Arguments::from_args();
-    let cases = suite.cases.clone();
+pub(super) fn main(suite: &Suite) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or_else(threads_of_environment);
     let wanted = |case: &&Case| {
         let trial = trial(case, || Ok(()));
         !arguments.is_filtered_out(&trial) && !arguments.is_ignored(&trial)
     };
-    let session = Arc::new(Session {
-        names: cases.iter().filter(wanted).map(|case| case.name).collect(),
-        suite,
-        echo: arguments.nocapture,
-        state: Mutex::default(),
-        changed: Condvar::new(),
-    });
-    let trials = cases.iter().map(|case| {
-        let (session, name) = (Arc::clone(&session), case.name);
-        trial(case, move || Ok(Session::outcome(&session, name)?))
+    let wanted: Vec<&'static str> = suite
+        .cases
+        .iter()
+        .filter(wanted)
+        .map(|case| case.name)
+        .collect();
+    let guests = guests(&arguments, wanted.len());
+    let sessions: Vec<Arc<Session>> = (0..guests)
+        .map(|guest| {
+            // Dealt by turns: those that take long often stand side by side.
+            let names = wanted.iter().skip(guest).step_by(guests).copied();
+            Arc::new(Session::new(suite, names.collect(), &arguments))
+        })
+        .collect();
+    let trials = suite.cases.iter().map(|case| {
+        let name = case.name;
+        let has_it = |session: &&Arc<Session>| session.names.contains(&name);
+        // One that is not wanted runs nowhere.
+        let session = sessions.iter().find(has_it).map(Arc::clone);
+        trial(case, move || match session {
+            Some(session) => Ok(Session::outcome(&session, name)?),
+            None => Err("it was not wanted".into()),
+        })
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    // So that the guest takes its leave.
-    let thread = session.state().thread.take();
-    if let Some(thread) = thread {
-        let _ = thread.join();
+    for session in sessions {
+        // So that the guest takes its leave.
+        let thread = session.state().thread.take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
     }
     conclusion.exit_code()
+}
+
+/// As Rust's own test programs have it.
+fn threads_of_environment() -> Option<usize> {
+    std::env::var("RUST_TEST_THREADS").ok()?.parse().ok()
+}
+
+/// One for each test that may run at a time.
+fn guests(arguments: &Arguments, tests: usize) -> usize {
+    let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = arguments.test_threads.unwrap_or_else(processors);
+    threads.min(tests).max(1)
 }
 
 fn trial(case: &Case, run: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
@@ -73,6 +101,16 @@ fn trial(case: &Case, run: impl FnOnce() -> Result<(), Failed> + Send + 'static)
 }
 
 impl Session {
+    fn new(suite: &Suite, names: Vec<&'static str>, arguments: &Arguments) -> Self {
+        Self {
+            suite: suite.clone(),
+            names,
+            echo: arguments.nocapture,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
     /// Waits for the outcome of a test.
     fn outcome(self: &Arc<Self>, name: &str) -> Outcome {
         let mut state = self.state();
@@ -118,9 +156,11 @@ impl Session {
     async fn guest(self: &Arc<Self>) -> Result<Finished> {
         let program = std::env::current_exe().map_err(Error::io("find", "this program"))?;
         let mark = format!("={:016x}", fastrand::u64(..));
-        let count = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        let cases = self.suite.cases.iter();
+        let cases = cases.filter(|case| self.names.contains(&case.name));
+        let rounds: u32 = cases.map(Case::rounds).sum::<Result<u32>>()?;
         // Each ends in time by itself, if the guest does not hang.
-        let limit = self.suite.time_limit.saturating_mul(count) + Duration::from_mins(1);
+        let limit = self.suite.time_limit.saturating_mul(rounds) + Duration::from_mins(1);
         let guest = (self.suite.guest)(Guest::new()?)
             .env(MARK, &mark)
             .time_limit(limit);

@@ -2,8 +2,9 @@
 
 use testbed::Result;
 
-use super::{ONE, THREE, TWO, Words};
-use crate::scene::Scene;
+use super::{ONE, THREE, TWO};
+use crate::balancers::Scene;
+use crate::scene::Words;
 
 /// The shortest that etcd grants.
 const TTL: u64 = 2;

@@ -3,8 +3,9 @@
 use testbed::Result;
 use testbed::aws::Timeline;
 
-use super::{ONE, TWO, Words};
-use crate::scene::Scene;
+use super::{ONE, TWO};
+use crate::balancers::Scene;
+use crate::scene::Words;
 
 pub const PUT: Words = (
     "A key is a member",

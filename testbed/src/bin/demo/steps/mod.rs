@@ -6,9 +6,7 @@ mod rolling;
 mod single;
 mod upkeep;
 
-use testbed::Result;
-
-use crate::scene::{Scene, Tally};
+use crate::scene::{Tally, Tour};
 use crate::screen::Screen;
 use crate::stage::Stage;
 
@@ -20,16 +18,12 @@ const OLD: &str = "i-0000000a";
 const NEW: &str = "i-0000000b";
 const BROKEN: &str = "i-0000000c";
 
-/// What a step is called, and what it shows.
-type Words = (&'static str, &'static str);
-
 /// Plays them all.
-pub async fn all(stage: &Stage, screen: &Screen) -> Tally {
-    let mut tally = Tally::default();
+pub async fn all(stage: &Stage, screen: &Screen, tally: &mut Tally) {
     let mut tour = Tour {
         stage,
         screen,
-        tally: &mut tally,
+        tally,
     };
     tour.play(members::PUT, members::put).await;
     tour.play(members::DELETE, members::delete).await;
@@ -41,25 +35,4 @@ pub async fn all(stage: &Stage, screen: &Screen) -> Tally {
     tour.play(single::FAIL, single::fail).await;
     tour.play(upkeep::DRIFT, upkeep::drift).await;
     tour.play(upkeep::PURGE, upkeep::purge).await;
-    tally
-}
-
-struct Tour<'a> {
-    stage: &'a Stage,
-    screen: &'a Screen,
-    tally: &'a mut Tally,
-}
-
-impl Tour<'_> {
-    /// A step that cannot go on has failed; the others are played all the same.
-    async fn play(
-        &mut self,
-        (title, shows): Words,
-        step: impl AsyncFnOnce(&mut Scene<'_>) -> Result<()>,
-    ) {
-        let mut scene = Scene::open(self.stage, self.screen, self.tally, title, shows);
-        if let Err(error) = step(&mut scene).await {
-            scene.check(&error.chain(), false);
-        }
-    }
 }

@@ -2,8 +2,9 @@
 
 use testbed::Result;
 
-use super::{FOUR, ONE, THREE, TWO, Words};
-use crate::scene::Scene;
+use super::{FOUR, ONE, THREE, TWO};
+use crate::balancers::Scene;
+use crate::scene::Words;
 
 pub const REPLACE: Words = (
     "All members replaced in one go, without a gap",

@@ -3,8 +3,9 @@
 use testbed::Result;
 use testbed::aws::Health;
 
-use super::{BROKEN, NEW, OLD, Words};
-use crate::scene::Scene;
+use super::{BROKEN, NEW, OLD};
+use crate::balancers::Scene;
+use crate::scene::Words;
 
 pub const SWITCH: Words = (
     "single: the key written last serves",

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use testbed::Result;
 
-use super::{FOUR, THREE, Words};
-use crate::scene::Scene;
+use super::{FOUR, THREE};
+use crate::balancers::Scene;
+use crate::scene::Words;
 
 pub const DRIFT: Words = (
     "What is changed by hand is put right",
