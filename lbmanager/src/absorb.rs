@@ -36,8 +36,8 @@ fn let_go(record: &mut Record, release: Option<Revision>) {
     if record.contact.is_none() || release <= record.released {
         return;
     }
-    let leaving = record.members.values_mut();
-    for removal in leaving.filter_map(|known| known.removal.as_mut()) {
+    let leaving = record.members.iter_mut();
+    for removal in leaving.filter_map(|(_, known)| known.removal.as_mut()) {
         removal.let_go = true;
     }
     record.released = release;
@@ -122,10 +122,14 @@ fn note_departed(
 }
 
 fn note_listed(record: &mut Record, desired: &Desired, now: Timestamp) {
+    if record.members.is_empty() {
+        record.members.reserve(desired.members.len());
+    }
     for (member, wanted) in &desired.members {
         let known = record.members.entry(member.clone()).or_default();
         known.mod_revision = Some(wanted.mod_revision);
-        known.options = (wanted.options != MemberOptions::default()).then(|| json(&wanted.options));
+        let is_default = wanted.options == MemberOptions::default();
+        known.options = (!is_default).then(|| Box::new(json(&wanted.options)));
         match wanted.place {
             Place::In => {
                 let kept = matches!(

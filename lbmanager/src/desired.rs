@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use litemap::LiteMap;
 use presence::model::{
     BalancerId, BalancerOptions, Class, EffectiveOptions, MemberId, MemberOptions, Revision,
 };
@@ -16,7 +17,7 @@ pub struct Desired {
     /// The class in force. `None`: no member is listed.
     pub class: Option<Class>,
     /// The members of that class.
-    pub members: BTreeMap<MemberId, Wanted>,
+    pub members: LiteMap<MemberId, Wanted>,
     /// Members that are listed in the other class only, which changes nothing.
     pub elsewhere: BTreeMap<MemberId, Class>,
     /// The options in force.
@@ -75,7 +76,7 @@ pub fn desired(
     } = options(tree, general, before, &mut problems);
     let options = in_force.effective(id.kind());
     let class = class_in_force(tree, before);
-    let mut members: BTreeMap<MemberId, Wanted> = tree
+    let mut members: LiteMap<MemberId, Wanted> = tree
         .members
         .iter()
         .filter(|((listed_in, _), _)| Some(*listed_in) == class)
@@ -270,7 +271,7 @@ fn last_good(member: &MemberId, before: &Record) -> Option<MemberOptions> {
     let options = match &known.options {
         None => MemberOptions::default(),
         Some(written) => {
-            let value = Value::Object(written.clone()).to_string();
+            let value = Value::Object(Map::clone(written)).to_string();
             MemberOptions::parse(value.as_bytes()).ok()?.options
         }
     };
@@ -283,7 +284,7 @@ fn last_good(member: &MemberId, before: &Record) -> Option<MemberOptions> {
 /// Takes out who is not ready, unless so few are ready that the fault must be
 /// in something they share: then all serve.
 fn quiesce(
-    members: &mut BTreeMap<MemberId, Wanted>,
+    members: &mut LiteMap<MemberId, Wanted>,
     panic_threshold: f64,
     problems: &mut Vec<String>,
 ) {
@@ -300,7 +301,7 @@ fn quiesce(
         ));
         return;
     }
-    for member in members.values_mut() {
+    for (_, member) in members.iter_mut() {
         if member.place == Place::In && !member.options.ready {
             member.place = Place::Out(Reason::NotReady);
         }

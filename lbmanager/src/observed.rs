@@ -1,8 +1,9 @@
 //! What a load balancer says of itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use litemap::LiteMap;
 use presence::model::MemberId;
 
 /// What one describe tells: who is registered, and the settings that say how
@@ -20,7 +21,7 @@ pub struct Described {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
     /// As it says.
-    Read(BTreeMap<MemberId, Condition>),
+    Read(LiteMap<MemberId, Condition>),
     /// It does not say: access denied, for one.
     Unreadable(String),
 }
@@ -42,7 +43,7 @@ pub enum Condition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
     /// Everyone who is registered or draining.
-    pub members: BTreeMap<MemberId, Condition>,
+    pub members: LiteMap<MemberId, Condition>,
     /// See [`Described::healthy_after`].
     pub healthy_after: Duration,
     /// Why health could not be read, if so. Conditions are then assumed.

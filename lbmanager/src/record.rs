@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use litemap::LiteMap;
 use presence::departure::Cause;
 use presence::model::{Class, MemberId, Revision};
 use serde::{Deserialize, Serialize};
@@ -29,8 +30,8 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<Map<String, Value>>,
     /// Everyone who is listed, registered, or was put there.
-    #[serde(deserialize_with = "packed::deserialize")]
-    pub members: BTreeMap<MemberId, MemberRecord>,
+    #[serde(with = "packed")]
+    pub members: LiteMap<MemberId, MemberRecord>,
     /// What was found when the load balancer was first looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<Contact>,
@@ -82,9 +83,10 @@ pub struct MemberRecord {
     /// that is for the manager to see to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quiesced_at: Option<Timestamp>,
-    /// The last options of its key that could be read, where not the defaults.
+    /// The last options of its key that could be read, where not the defaults;
+    /// boxed, because nearly all are.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub options: Option<Map<String, Value>>,
+    pub options: Option<Box<Map<String, Value>>>,
     /// Why it is to leave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removal: Option<Removal>,
@@ -266,6 +268,8 @@ impl Record {
         who: &[MemberId],
         why: Option<Reason>,
     ) {
+        // Of many load balancers most have one.
+        self.changes.reserve_exact(1);
         self.changes.push(ChangeRecord {
             at,
             action,

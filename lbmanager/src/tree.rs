@@ -6,6 +6,7 @@ mod listing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use litemap::LiteMap;
 use presence::departure::{Cause, Change, Step};
 use presence::keys::{self, KeyError, TreeKey};
 use presence::mirror::View;
@@ -45,7 +46,7 @@ pub struct BalancerTree {
     /// Its options.
     pub config: Option<Arc<Config>>,
     /// Its members, in both classes.
-    pub members: BTreeMap<(Class, MemberId), Listed>,
+    pub members: LiteMap<(Class, MemberId), Listed>,
     /// Members that are not listed any more.
     pub departures: BTreeMap<(Class, MemberId), Departure>,
     /// When it was purged: stop managing, leave the members.

@@ -326,7 +326,7 @@ async fn a_refused_member_holds_nobody_up_and_the_status_names_it() {
     world.until_registered(&[A]).await;
     world.pass(Duration::from_secs(5)).await;
     let status = world.status().unwrap();
-    let refused = &status.members[B];
+    let refused = status.members.get(B).unwrap();
     assert_eq!(refused.state, lbmanager::record::State::Rejected);
     assert!(
         refused
@@ -349,7 +349,7 @@ async fn failed_writes_are_tried_again() {
         .until("the error is gone from the status", |world| {
             world.status().is_some_and(|status| {
                 status.error.is_none()
-                    && status.members[A].state == lbmanager::record::State::Serving
+                    && status.members.get(A).unwrap().state == lbmanager::record::State::Serving
             })
         })
         .await;

@@ -9,6 +9,9 @@ use crate::record::{Reason, Record};
 
 /// Holds back one of those who may leave, if they are all that serve.
 pub(super) fn spare_last(verdicts: &mut Verdicts, record: &Record, scene: &Scene<'_>) {
+    if verdicts.go.is_empty() {
+        return;
+    }
     let (observed, context) = (scene.observed, scene.context);
     let serving = observed.serving();
     let may_serve = observed.may_serve();

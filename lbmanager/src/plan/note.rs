@@ -1,5 +1,6 @@
 //! Carries what the load balancer says over into the record.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -13,9 +14,13 @@ use crate::record::{Contact, MemberRecord, Record, Role, State};
 /// Where health cannot be read, a member counts as in service once it had the
 /// time that the health check takes. What was read last, when it still could
 /// be, counts before that.
-pub(super) fn assume(observed: &Observed, record: &Record, now: Timestamp) -> Observed {
+pub(super) fn assume<'a>(
+    observed: &'a Observed,
+    record: &Record,
+    now: Timestamp,
+) -> Cow<'a, Observed> {
     let Some(why) = &observed.unreadable else {
-        return observed.clone();
+        return Cow::Borrowed(observed);
     };
     let mut assumed = observed.clone();
     for (member, condition) in &mut assumed.members {
@@ -40,7 +45,7 @@ pub(super) fn assume(observed: &Observed, record: &Record, now: Timestamp) -> Ob
             _ => Condition::InService,
         };
     }
-    assumed
+    Cow::Owned(assumed)
 }
 
 /// Whether a member of this state that is there now was not there before.

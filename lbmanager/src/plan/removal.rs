@@ -160,6 +160,9 @@ fn judge_careful(
     record: &Record,
     scene: &Scene<'_>,
 ) {
+    if careful.is_empty() {
+        return;
+    }
     let (observed, context) = (scene.observed, scene.context);
     let (free, rest): (Vec<_>, Vec<_>) = careful.into_iter().partition(|(member, removal)| {
         removal.let_go
@@ -208,6 +211,9 @@ fn judge_strangers(
     record: &Record,
     scene: &Scene<'_>,
 ) {
+    if strangers.is_empty() {
+        return;
+    }
     let context = scene.context;
     let held = strangers.iter().filter(|(_, removal)| !removal.let_go);
     let held: BTreeSet<MemberId> = held.map(|(member, _)| member.clone()).collect();

@@ -1,7 +1,6 @@
 //! Observes as much as a decision needs, and decides. Writes nothing.
 
-use std::collections::BTreeMap;
-
+use litemap::LiteMap;
 use presence::model::{BalancerId, MemberId};
 
 use crate::backend::{Backend, BackendError};
@@ -99,7 +98,7 @@ impl Patience {
 fn observed(described: &Described, health: Health) -> Observed {
     let (told, unreadable) = match health {
         Health::Read(told) => (told, None),
-        Health::Unreadable(why) => (BTreeMap::new(), Some(why)),
+        Health::Unreadable(why) => (LiteMap::new(), Some(why)),
     };
     let mut members = told;
     for member in &described.registered {

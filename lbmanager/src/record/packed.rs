@@ -1,14 +1,23 @@
-//! Reads a map that was written in order. Collected at once it is as small as
-//! can be; grown entry by entry half of it would be empty, and of many load
-//! balancers that is most of what is held.
+//! Writes a map as an object, an empty one too, and reads it into as little
+//! memory as can be: of many load balancers that is most of what is held.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
+use litemap::LiteMap;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
 
-pub(super) fn deserialize<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+pub(super) fn serialize<S, K, V>(map: &LiteMap<K, V>, serializer: S) -> Result<S::Ok, S::Error>
+where
+    S: Serializer,
+    K: Serialize,
+    V: Serialize,
+{
+    serializer.collect_map(map)
+}
+
+pub(super) fn deserialize<'de, D, K, V>(deserializer: D) -> Result<LiteMap<K, V>, D::Error>
 where
     D: Deserializer<'de>,
     K: Deserialize<'de> + Ord,
@@ -24,7 +33,7 @@ where
     K: Deserialize<'de> + Ord,
     V: Deserialize<'de>,
 {
-    type Value = BTreeMap<K, V>;
+    type Value = LiteMap<K, V>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a map")
@@ -35,6 +44,7 @@ where
         while let Some(entry) = access.next_entry()? {
             entries.push(entry);
         }
+        // Of the right size at once, where entry by entry half would be empty.
         Ok(entries.into_iter().collect())
     }
 }

@@ -1,9 +1,8 @@
 //! From what is decided of one virtual service to commands. Pure.
 
-use std::collections::BTreeMap;
-
 use ipvs::{Command, DestinationConfig, ServiceConfig};
 use jiff::Timestamp;
+use litemap::LiteMap;
 use presence::model::MemberId;
 
 use super::image::Server;
@@ -67,7 +66,7 @@ impl Line {
         if around.present.is_none() && refused {
             return;
         }
-        let nobody = BTreeMap::new();
+        let nobody = LiteMap::new();
         let servers = around.present.map_or(&nobody, |present| &present.servers);
         for member in &plan.register {
             let Some(wanted) = desired.members.get(member) else {
@@ -105,7 +104,7 @@ impl Line {
         &self,
         member: &MemberId,
         config: DestinationConfig,
-        servers: &BTreeMap<ipvs::DestinationKey, Server>,
+        servers: &LiteMap<ipvs::DestinationKey, Server>,
     ) -> Option<Change> {
         let destination = translate::server_key(member)?;
         if servers.contains_key(&destination) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ipvs::{Command, DestinationConfig, DestinationKey, Entry, ServiceConfig, ServiceKey, proc};
+use litemap::LiteMap;
 
 /// The kernel's table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Present {
     /// How it is set up.
     pub config: ServiceConfig,
     /// Its real servers.
-    pub servers: BTreeMap<DestinationKey, Server>,
+    pub servers: LiteMap<DestinationKey, Server>,
 }
 
 /// A real server that is there.
@@ -65,7 +66,7 @@ impl Image {
             Command::AddService { service, config } => {
                 let present = Present {
                     config: *config,
-                    servers: BTreeMap::new(),
+                    servers: LiteMap::new(),
                 };
                 self.services.insert(*service, present);
             }

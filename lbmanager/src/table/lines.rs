@@ -85,21 +85,28 @@ impl Lines {
         let mut changed = self.news(orders);
         if !self.records.is_empty() {
             // The first time: who is known from before, listed or not.
-            changed.extend(self.records.keys().copied());
+            for (key, (id, _)) in &self.records {
+                changed.entry(*key).or_insert_with(|| id.clone());
+            }
         }
-        changed.extend(self.unlisted(ledger));
-        for key in changed {
-            self.unite(key, ledger, now);
+        for (key, id) in ledger.iter() {
+            // What we made, and nobody else speaks of.
+            if !self.all.contains_key(key) {
+                changed.entry(*key).or_insert_with(|| id.clone());
+            }
+        }
+        for (key, id) in changed {
+            self.unite(key, &id, ledger, now);
         }
         self.take_in_general(orders);
     }
 
-    /// Virtual services whose keys changed. What the tree has forgotten had
-    /// been empty for long.
-    fn news(&mut self, orders: &Orders) -> BTreeSet<ServiceKey> {
+    /// Virtual services whose keys changed, each as it is called in one of the
+    /// regions. What the tree has forgotten had been empty for long.
+    fn news(&mut self, orders: &Orders) -> BTreeMap<ServiceKey, BalancerId> {
         let before = std::mem::replace(&mut self.said, Arc::clone(&orders.balancers));
         if Arc::ptr_eq(&before, &self.said) {
-            return BTreeSet::new();
+            return BTreeMap::new();
         }
         // They are the last in the order of kinds.
         let of_ipvs = self.said.iter().rev();
@@ -109,33 +116,19 @@ impl Lines {
             self.regions.contains(id.region())
                 && known.is_none_or(|known| !Arc::ptr_eq(known, tree))
         });
-        news.filter_map(|(id, _)| key_of(id)).collect()
+        let news = news.filter_map(|(id, _)| Some((key_of(id)?, id.clone())));
+        news.collect()
     }
 
-    /// What the ledger says that we made, and nobody else speaks of.
-    fn unlisted(&self, ledger: &Ledger) -> Vec<ServiceKey> {
-        let ours = ledger.iter().map(|(key, _)| *key);
-        ours.filter(|key| !self.all.contains_key(key)).collect()
-    }
-
-    fn unite(&mut self, key: ServiceKey, ledger: &Ledger, now: Timestamp) {
+    fn unite(&mut self, key: ServiceKey, id: &BalancerId, ledger: &Ledger, now: Timestamp) {
         let known = self.records.remove(&key);
-        let mut said: Vec<(BalancerId, Arc<BalancerTree>)> = self
-            .names(&key)
-            .filter_map(|id| {
-                let tree = Arc::clone(self.said.get(&id)?);
-                Some((id, tree))
-            })
-            .collect();
+        let mut said = self.said(id);
         let speaks = said.iter().any(|(_, tree)| !tree.says_nothing());
         if !speaks && known.is_none() && !self.all.contains_key(&key) && !ledger.has(&key) {
             return;
         }
-        let from_before = known.as_ref().map(|(id, _)| id);
-        let from_ledger = ledger.iter().find(|(of, _)| **of == key).map(|(_, id)| id);
         if said.is_empty() {
-            let id = from_before.or(from_ledger).cloned();
-            said.extend(id.map(|id| (id, Arc::default())));
+            said.push((id.clone(), Arc::default()));
         }
         let record = known.map(|(_, record)| Arc::new(record));
         let record = record.unwrap_or_default();
@@ -179,11 +172,12 @@ impl Lines {
         self.due.insert(key);
     }
 
-    /// What it is called in the tree, the region named first first.
-    fn names(&self, key: &ServiceKey) -> impl Iterator<Item = BalancerId> {
-        let name = key.to_string();
+    /// What each region says of it, the one named first first.
+    fn said(&self, id: &BalancerId) -> Vec<(BalancerId, Arc<BalancerTree>)> {
         let regions = self.regions.iter();
-        regions.filter_map(move |region| BalancerId::new(Kind::Ipvs, region.as_str(), &name).ok())
+        let said = regions.filter_map(|region| self.said.get_key_value(&id.in_region(region)));
+        said.map(|(id, tree)| (id.clone(), Arc::clone(tree)))
+            .collect()
     }
 
     fn take_in_general(&mut self, orders: &Orders) {

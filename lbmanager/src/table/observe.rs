@@ -1,8 +1,9 @@
 //! What the kernel's table says of one virtual service. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use litemap::LiteMap;
 use presence::model::MemberId;
 
 use super::image::Present;
@@ -19,7 +20,7 @@ pub fn observe(
 ) -> Observed {
     revive(record, present);
     let servers = present.into_iter().flat_map(|present| &present.servers);
-    let members: BTreeMap<MemberId, Condition> = servers
+    let members: LiteMap<MemberId, Condition> = servers
         .map(|(key, server)| {
             let member = translate::member(*key);
             let known = record.members.get(&member);

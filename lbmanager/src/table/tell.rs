@@ -63,21 +63,22 @@ impl<S: Store, K: Kernel> Table<S, K> {
 
     /// Has the kernel do it, and notes what came of it. Gives what was refused.
     pub(super) async fn tell(&mut self, changes: &[Change]) -> Refusals {
-        let mut refusals = Refusals::new();
-        let mut done = Done::new();
+        let mut outcomes = Vec::new();
         for changes in changes.chunks(AT_ONCE) {
             let commands: Vec<Command> = changes.iter().map(|change| change.command).collect();
             let execute = move |kernel: &mut K| kernel.execute(&commands);
-            let outcomes = self.parts.kernel.ask(execute).await;
-            let now = self.parts.clock.now();
-            for (change, outcome) in changes.iter().zip(outcomes) {
-                match outcome {
-                    Ok(()) => self.note_done(change, now, &mut done),
-                    Err(error) => refusals.push((change.clone(), error)),
-                }
+            outcomes.extend(self.parts.kernel.ask(execute).await);
+        }
+        let now = self.parts.clock.now();
+        let mut refusals = Refusals::new();
+        let mut done = Done::new();
+        for (change, outcome) in changes.iter().zip(outcomes) {
+            match outcome {
+                Ok(()) => self.note_done(change, now, &mut done),
+                Err(error) => refusals.push((change.clone(), error)),
             }
         }
-        self.note_members(done);
+        self.note_members(done, now);
         refusals
     }
 
@@ -102,8 +103,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
     }
 
     /// Who came and who is on his way out, said for each service once.
-    fn note_members(&mut self, done: Done) {
-        let now = self.parts.clock.now();
+    fn note_members(&mut self, done: Done, now: Timestamp) {
         for ((key, action, reason), members) in done {
             let Some(line) = self.lines.get_mut(&key) else {
                 continue;

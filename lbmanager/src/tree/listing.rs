@@ -42,8 +42,7 @@ impl Tree {
             departures,
             ..
         } = self.change(&balancer, newest);
-        // Collected from what is in order the map is full, and half as large.
-        listed.append(&mut members.into_iter().collect());
+        listed.extend(members);
         departures.retain(|member, _| !listed.contains_key(member));
     }
 }

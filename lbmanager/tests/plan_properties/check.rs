@@ -57,7 +57,7 @@ fn is_a_function(decision: &Decision) -> Verdict {
 
 fn without_details(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
-    for known in plan.record.members.values_mut() {
+    for (_, known) in plan.record.members.iter_mut() {
         known.detail = None;
     }
     plan

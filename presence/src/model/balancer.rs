@@ -187,6 +187,15 @@ impl BalancerId {
         })
     }
 
+    /// The one of this name in another region for its kind.
+    #[must_use]
+    pub fn in_region(&self, region: &Region) -> Self {
+        Self {
+            region: region.clone(),
+            ..self.clone()
+        }
+    }
+
     /// Its kind.
     pub fn kind(&self) -> Kind {
         self.kind

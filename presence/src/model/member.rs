@@ -1,8 +1,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::{SmolStr, ToSmolStr as _};
 
 use super::virtual_service::real_server;
 use super::{BalancerId, Class, InvalidName, Kind};
@@ -12,9 +12,12 @@ use super::{BalancerId, Class, InvalidName, Kind};
 ///
 /// Deserialized it is what a manager once wrote, and only ever compared with
 /// members that were parsed.
+///
+/// Of these there are many, and most of what is done with them is to compare:
+/// instances and addresses of IPv4 are in the value itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct MemberId(Arc<str>);
+pub struct MemberId(SmolStr);
 
 impl MemberId {
     /// Parses a member of a load balancer of this kind.
@@ -43,7 +46,7 @@ impl fmt::Display for MemberId {
 /// A real server of IPVS.
 impl From<SocketAddr> for MemberId {
     fn from(address: SocketAddr) -> Self {
-        Self(address.to_string().into())
+        Self(address.to_smolstr())
     }
 }
 

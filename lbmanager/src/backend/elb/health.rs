@@ -1,8 +1,7 @@
 //! How the instances are.
 
-use std::collections::BTreeMap;
-
 use aws_sdk_elasticloadbalancing::types::InstanceState;
+use litemap::LiteMap;
 use presence::model::{BalancerId, MemberId};
 
 use super::{Api, describe, subject};
@@ -35,7 +34,7 @@ pub(super) async fn health(api: &Api, id: &BalancerId) -> Result<Health, Backend
     }
 }
 
-fn conditions(states: &[InstanceState]) -> BTreeMap<MemberId, Condition> {
+fn conditions(states: &[InstanceState]) -> LiteMap<MemberId, Condition> {
     let known = states.iter().filter_map(|state| {
         let member = describe::member(state.instance_id()?)?;
         Some((member, condition(state)))
