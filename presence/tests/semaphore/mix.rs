@@ -31,9 +31,9 @@ async fn half_a_minute_of_faults_at_three_slots() {
 #[tokio::test]
 #[ignore = "soak"]
 async fn many_minutes_of_faults() {
-    let rounds = std::env::var("SOAK_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
-    for round in 0..rounds {
-        mix(1 + round % 3, Duration::from_mins(1)).await;
+    for round in 0..testbed::soak::rounds().unwrap() {
+        let slots = usize::try_from(1 + round % 3).unwrap();
+        mix(slots, Duration::from_mins(1)).await;
     }
 }
 

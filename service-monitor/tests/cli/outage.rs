@@ -71,7 +71,7 @@ async fn etcd_killed_for_a_while_or_started_empty_brings_the_key_back() {
 #[ignore = "soak"]
 async fn etcd_away_for_a_minute_is_waited_for() {
     let (mut rig, _web, mut watch) = watched().await;
-    for _ in 0..soak_rounds() {
+    for _ in 0..testbed::soak::rounds().unwrap() {
         rig.etcd.kill().await.unwrap();
         sleep(Duration::from_mins(1)).await;
         assert!(!watch.has_ended());
@@ -79,11 +79,6 @@ async fn etcd_away_for_a_minute_is_waited_for() {
         rig.until("web-1", "up").await;
     }
     terminate(&mut watch).await;
-}
-
-fn soak_rounds() -> u32 {
-    let rounds = std::env::var("SOAK_ROUNDS").ok();
-    rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
 }
 
 #[tokio::test]
