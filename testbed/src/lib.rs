@@ -40,6 +40,7 @@
 pub mod aws;
 pub mod certs;
 mod child;
+pub mod contained;
 pub mod docker;
 pub mod documents;
 pub mod error;
