@@ -37,6 +37,8 @@ pub enum Steer {
     },
     /// `term/ignore`, `term/MILLISECONDS`: what SIGTERM does from now on.
     Term(OnTerm),
+    /// `eat/MEGABYTES`: uses so much memory.
+    Eat(usize),
     /// `exit/CODE`: ends.
     Exit(u8),
 }
@@ -83,6 +85,7 @@ impl fmt::Display for Steer {
             } => write!(f, "bytes/{}/{count}/{byte}", stream(*stderr)),
             Self::Term(OnTerm::Ignore) => f.write_str("term/ignore"),
             Self::Term(OnTerm::After(time)) => write!(f, "term/{}", time.as_millis()),
+            Self::Eat(megabytes) => write!(f, "eat/{megabytes}"),
             Self::Exit(code) => write!(f, "exit/{code}"),
         }
     }
@@ -121,6 +124,7 @@ fn parse(text: &str) -> Option<Steer> {
         },
         ["term", "ignore"] => Steer::Term(OnTerm::Ignore),
         ["term", time] => Steer::Term(OnTerm::After(millis(time)?)),
+        ["eat", megabytes] => Steer::Eat(megabytes.parse().ok()?),
         ["exit", code] => Steer::Exit(code.parse().ok()?),
         _ => return None,
     })
@@ -142,6 +146,7 @@ mod tests {
             "bytes/out/5/255",
             "term/ignore",
             "term/1500",
+            "eat/64",
             "exit/7",
         ] {
             assert_eq!(words.parse::<Steer>().unwrap().to_string(), words);

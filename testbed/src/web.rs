@@ -171,14 +171,15 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service) {
         return;
     }
     let path = first.split(' ').nth(1).unwrap_or_default();
-    let act = match (path.strip_prefix("/steer/"), &service.orders) {
-        (Some(words), Some(orders)) => pass_on(words, orders).await,
-        _ => {
-            service.requests.fetch_add(1, Ordering::Relaxed);
-            match path.ends_with("/ok") {
-                true => Act::Answer(200, String::new()),
-                false => service.acts.borrow().clone(),
-            }
+    let words = path.strip_prefix("/steer/");
+    let act = if let (Some(words), Some(orders)) = (words, &service.orders) {
+        pass_on(words, orders).await
+    } else {
+        service.requests.fetch_add(1, Ordering::Relaxed);
+        if path.ends_with("/ok") {
+            Act::Answer(200, String::new())
+        } else {
+            service.acts.borrow().clone()
         }
     };
     let _ = answer(stream.get_mut(), act).await;

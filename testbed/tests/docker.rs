@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use testbed::contained::Steer;
-use testbed::docker::{Docker, Signal};
+use testbed::docker::{Docker, Gives, Registry, Signal};
 use testbed::web::Act;
 use testbed::{Error, http, wait};
 
@@ -45,4 +45,27 @@ async fn a_container_on_a_bridge_is_steered_and_outlives_the_daemon() {
     docker.resume().await.unwrap();
     assert_eq!(container.logs().await.unwrap(), "hello 1\n");
     assert_eq!(container.stop().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_image_is_pulled_unless_the_registry_is_told_otherwise() {
+    let docker = Docker::start_linked().await.unwrap();
+    let registry = Registry::start(docker.gateway().unwrap()).await.unwrap();
+    let image = registry.image();
+    for (gives, words) in [
+        (Gives::Status(503), "503"),
+        (Gives::Status(404), "not found"),
+        (
+            Gives::To("me".to_owned(), "secret".to_owned()),
+            "no basic auth",
+        ),
+    ] {
+        registry.set(gives);
+        let error = docker.run(&["pull", &image]).await.unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    registry.set(Gives::Image);
+    docker.run(&["pull", &image]).await.unwrap();
+    let label = ["inspect", "--format", "{{.Config.Labels.from}}", &image];
+    assert_eq!(docker.run(&label).await.unwrap(), "registry\n");
 }

@@ -65,7 +65,7 @@ pub struct ImageHealth {
 
 impl Container {
     /// A container in this state of which nothing else is known.
-    pub(super) fn new(state: State) -> Self {
+    pub fn new(state: State) -> Self {
         Self {
             id: String::new(),
             name: String::new(),

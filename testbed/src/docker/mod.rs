@@ -9,6 +9,7 @@
 mod daemon;
 mod image;
 mod link;
+mod registry;
 
 use std::net::Ipv4Addr;
 use std::process::{Output, Stdio};
@@ -20,6 +21,7 @@ pub use nix::sys::signal::Signal;
 
 use self::daemon::Daemon;
 pub use self::image::Image;
+pub use self::registry::{Gives, Registry};
 use crate::error::{Error, Result};
 
 const INSTALL: &str = "apt-get install docker.io, or run `make test-tools`";

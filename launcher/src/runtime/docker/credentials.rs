@@ -1,7 +1,11 @@
 //! Who we are to a registry: what `docker login` left behind.
 
+use std::fs::File;
+use std::io::{BufReader, ErrorKind};
+use std::path::{Path, PathBuf};
+
 use bollard::auth::DockerCredentials;
-use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential};
+use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
 
 use crate::runtime::RuntimeError;
 
@@ -10,24 +14,44 @@ const HUB: &str = "https://index.docker.io/v1/";
 /// The name that a helper gives a token by which further ones are had.
 const TOKEN: &str = "<token>";
 
+/// Where Docker's client keeps them: `DOCKER_CONFIG`, or `.docker` in the home directory.
+pub(super) fn directory() -> PathBuf {
+    let set = std::env::var_os("DOCKER_CONFIG").filter(|directory| !directory.is_empty());
+    let at_home = || Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".docker");
+    set.map_or_else(at_home, PathBuf::from)
+}
+
 /// The credentials for a registry; `None` where none are configured. A helper is a program that may
 /// take its time, so it is run beside.
-pub(super) async fn of(registry: &str) -> Result<Option<DockerCredentials>, RuntimeError> {
+pub(super) async fn of(
+    directory: &Path,
+    registry: &str,
+) -> Result<Option<DockerCredentials>, RuntimeError> {
     let key = if registry == "docker.io" {
         HUB
     } else {
         registry
     };
-    let asked = key.to_owned();
-    let found = tokio::task::spawn_blocking(move || get_credential(&asked)).await;
+    let (asked, file) = (key.to_owned(), directory.join("config.json"));
     let failed = |why: String| RuntimeError::Credentials {
         registry: registry.to_owned(),
         why,
     };
-    match found.map_err(|error| failed(error.to_string()))? {
-        Ok(credential) => Ok(Some(in_docker_words(credential, key))),
+    let found = tokio::task::spawn_blocking(move || read(&file, &asked)).await;
+    let found = found.unwrap_or_else(|error| Err(error.to_string()));
+    let found = found.map_err(failed)?;
+    Ok(found.map(|credential| in_docker_words(credential, key)))
+}
+
+fn read(file: &Path, registry: &str) -> Result<Option<DockerCredential>, String> {
+    let opened = match File::open(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|error| format!("{}: {error}", file.display()))?,
+    };
+    match get_credential_from_reader(BufReader::new(opened), registry) {
+        Ok(credential) => Ok(Some(credential)),
         Err(error) if is_none(&error) => Ok(None),
-        Err(error) => Err(failed(error.to_string())),
+        Err(error) => Err(format!("{}: {error}", file.display())),
     }
 }
 
@@ -52,9 +76,7 @@ fn in_docker_words(credential: DockerCredential, registry: &str) -> DockerCreden
 /// Whether nobody is meant to be known there. A helper says so in these words.
 fn is_none(error: &CredentialRetrievalError) -> bool {
     match error {
-        CredentialRetrievalError::ConfigNotFound
-        | CredentialRetrievalError::ConfigReadError
-        | CredentialRetrievalError::NoCredentialConfigured => true,
+        CredentialRetrievalError::NoCredentialConfigured => true,
         CredentialRetrievalError::HelperFailure { stdout, stderr, .. } => [stdout, stderr]
             .iter()
             .any(|words| words.contains("credentials not found")),

@@ -9,6 +9,7 @@ mod failure;
 mod observe;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -40,6 +41,8 @@ const OVERLAP: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct DockerRuntime {
     host: Arc<str>,
+    /// The directory of the configuration of Docker's client.
+    config: Arc<Path>,
     pull_silence: Duration,
     /// `None` until a version was agreed on, and after nobody answered.
     client: Arc<Mutex<Option<Docker>>>,
@@ -58,6 +61,7 @@ impl DockerRuntime {
     pub fn at(host: &str) -> Self {
         Self {
             host: host.into(),
+            config: credentials::directory().into(),
             pull_silence: PULL_SILENCE,
             client: Arc::default(),
         }
@@ -67,6 +71,13 @@ impl DockerRuntime {
     #[must_use]
     pub fn with_pull_silence(mut self, pull_silence: Duration) -> Self {
         self.pull_silence = pull_silence;
+        self
+    }
+
+    /// With credentials from another directory than that of Docker's client.
+    #[must_use]
+    pub fn with_config(mut self, directory: &Path) -> Self {
+        self.config = directory.into();
         self
     }
 
@@ -130,7 +141,7 @@ impl ContainerRuntime for DockerRuntime {
     ) -> Result<(), RuntimeError> {
         let client = self.client().await?;
         let registry = pull::registry(image);
-        let credentials = credentials::of(registry).await?;
+        let credentials = credentials::of(&self.config, registry).await?;
         let options = CreateImageOptionsBuilder::new().from_image(&pull::with_tag(image));
         let mut reports = client
             .create_image(Some(options.build()), None, credentials)

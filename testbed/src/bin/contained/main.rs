@@ -45,6 +45,8 @@ fn obey(steer: Steer, web: &Web, term: &watch::Sender<OnTerm>) {
         Steer::Term(on_term) => {
             term.send_replace(on_term);
         }
+        // Written to, or the kernel would not count it.
+        Steer::Eat(megabytes) => drop(std::hint::black_box(vec![1_u8; megabytes << 20])),
         Steer::Exit(code) => exit(code.into()),
     }
 }
