@@ -48,7 +48,8 @@ pub enum State {
 pub struct Exit {
     /// The exit code: 128 and the signal's number where a signal ended it.
     pub code: u8,
-    /// Whether the kernel ended it because memory was short.
+    /// Whether the kernel ended it because memory was short. Docker may learn that a moment after
+    /// the end.
     pub out_of_memory: bool,
     /// What Docker says besides; often empty.
     pub words: String,

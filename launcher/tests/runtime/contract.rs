@@ -115,7 +115,7 @@ pub async fn removed_by_somebody<R: Rig>(rig: &R) {
 
 pub async fn no_image<R: Rig>(rig: &R) {
     let mut spec = spec(rig);
-    spec.image = "no-such-image:1".to_owned();
+    "no-such-image:1".clone_into(&mut spec.image);
     let runtime = rig.runtime();
     assert_eq!(runtime.image(&spec.image).await.unwrap(), None);
     let error = runtime.create(&spec).await.unwrap_err();
@@ -199,7 +199,7 @@ pub async fn neighbours<R: Rig>(rig: &R) {
 
     let listed = runtime.list(&spec.identity).await.unwrap();
     let listed: Vec<_> = listed.into_iter().map(|(ours, _)| ours).collect();
-    assert_eq!(listed, [ours.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&ours));
     runtime.remove(&ours).await.unwrap();
     let running = rig.running().await;
     for (name, _) in &others {

@@ -45,7 +45,7 @@ impl Rig for InMemory {
     async fn neighbour(&self, name: &str, labels: &[(String, String)]) {
         let mut neighbour = Container::new(State::Running);
         neighbour.id = format!("id of {name}");
-        neighbour.name = name.to_owned();
+        name.clone_into(&mut neighbour.name);
         neighbour.labels = labels.iter().cloned().collect();
         self.0.add_container(neighbour);
     }

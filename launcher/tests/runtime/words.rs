@@ -4,7 +4,7 @@ use launcher::runtime::spec::{HealthTiming, Mount, NetworkMode, PortMapping, Sou
 use launcher::runtime::{Container, ContainerRuntime as _, RuntimeError, State};
 
 use crate::real::Real;
-use crate::{Rig as _, ended, seen, spec};
+use crate::{Rig as _, seen, spec};
 
 pub async fn as_docker_has_it(real: &Real) {
     let mut spec = spec(real);
@@ -122,9 +122,16 @@ pub async fn out_of_memory(real: &Real) {
     spec.limits.memory_and_swap = Some(16 << 20);
     spec.process.command = Some(vec!["eat/64".to_owned()]);
     let ours = real.runtime().create(&spec).await.unwrap();
+    let nudges = real.runtime().nudges(&ours);
     real.runtime().start(&ours).await.unwrap();
-    let exit = ended(real.runtime(), &ours).await;
-    assert_eq!((exit.code, exit.out_of_memory), (137, true), "{exit:?}");
+    // Docker may hear of the reason after the end.
+    let is_said = |found: Option<&Container>| {
+        found.is_some_and(|found| match &found.state {
+            State::Exited(exit) => exit.code == 137 && exit.out_of_memory,
+            _ => false,
+        })
+    };
+    seen(real.runtime(), &ours, "the reason", nudges, is_said).await;
     real.runtime().remove(&ours).await.unwrap();
 }
 
@@ -134,8 +141,8 @@ pub async fn several_networks(real: &Real) {
         real.docker.run(&["network", "create", name]).await.unwrap();
     }
     let mut spec = spec(real);
-    let named = |name: &String| (name.clone(), vec![format!("web-on-{name}")]);
-    spec.network.mode = NetworkMode::Named(names.iter().map(named).collect());
+    let joined = |name: &String| (name.clone(), vec![format!("web-on-{name}")]);
+    spec.network.mode = NetworkMode::Named(names.iter().map(joined).collect());
     let ours = real.runtime().create(&spec).await.unwrap();
     real.runtime().start(&ours).await.unwrap();
     let container = real.runtime().inspect(&ours).await.unwrap().unwrap();
@@ -151,7 +158,7 @@ pub async fn several_networks(real: &Real) {
 
     // One that it cannot be on: nothing is left.
     let host = ("host".to_owned(), Vec::new());
-    spec.network.mode = NetworkMode::Named(vec![named(&names[0]), host]);
+    spec.network.mode = NetworkMode::Named(vec![joined(&names[0]), host]);
     let error = real.runtime().create(&spec).await.unwrap_err();
     assert!(matches!(error, RuntimeError::Refused { .. }), "{error}");
     assert!(
@@ -164,7 +171,7 @@ pub async fn several_networks(real: &Real) {
 
     // One that does not exist: Docker says so when it is started.
     let missing = ("no-such-network".to_owned(), Vec::new());
-    spec.network.mode = NetworkMode::Named(vec![named(&names[0]), missing]);
+    spec.network.mode = NetworkMode::Named(vec![joined(&names[0]), missing]);
     let ours = real.runtime().create(&spec).await.unwrap();
     let error = real.runtime().start(&ours).await.unwrap_err();
     assert!(
