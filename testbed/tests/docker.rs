@@ -54,7 +54,7 @@ async fn an_image_is_pulled_unless_the_registry_is_told_otherwise() {
     let image = registry.image();
     for (gives, words) in [
         (Gives::Status(503), "503"),
-        (Gives::Status(404), "not found"),
+        (Gives::Status(404), "404"),
         (
             Gives::To("me".to_owned(), "secret".to_owned()),
             "no basic auth",
