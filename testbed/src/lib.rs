@@ -18,6 +18,8 @@
 //! | [`aws::Timeline`] | `assert!(web.timeline().min_in_service_between(begin, end) > 0);` |
 //! | [`aws::Imds`] | `let imds = Imds::start().await?; imds.role("lb", Duration::from_secs(60));` |
 //! | [`docker::Docker`] | `let docker = Docker::start_or_use().await?; docker.run(&["version"]).await?;` |
+//! | [`docker::Registry`] | `let registry = Registry::start(docker.gateway().unwrap()).await?; registry.set(Gives::Status(503));` |
+//! | [`contained::Steer`] | `"answer/503".parse::<Steer>()?.at(address).await?;` |
 //! | [`moto::Moto`] | `let moto = Moto::start().await?; moto.create_load_balancer("eu-west-1", "web").await?;` |
 //! | [`lbmanager::Launch`] | `let manager = Launch::new(&etcd, &aws)?.args(["--resync", "2s"]).start().await?;` |
 //! | [`guest::run`] | `let table = guest::run("ipvsadm", ["-Ln"]).await?;` |
@@ -40,6 +42,7 @@
 pub mod aws;
 pub mod certs;
 mod child;
+pub mod contained;
 pub mod docker;
 pub mod documents;
 pub mod error;

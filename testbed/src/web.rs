@@ -1,13 +1,13 @@
 //! A web server whose answers a test steers while it runs.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -37,6 +37,11 @@ pub enum Act {
     Endless,
 }
 
+/// Who does what is asked for below `/steer/`: the words, and where to say how it went.
+pub type Orders = mpsc::Sender<(String, oneshot::Sender<Result<(), String>>)>;
+
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// A server on a port of its own, gone when dropped. Each request on a path that ends in `/ok` is
 /// answered with 200, whatever it does with others.
 #[derive(Debug)]
@@ -51,25 +56,35 @@ pub struct Web {
 impl Web {
     /// Starts one that answers everything with 200.
     pub async fn start() -> Result<Self> {
-        Self::with(None).await
+        Self::with(None, None, ANY).await
+    }
+
+    /// Starts one at an address, which hands on what it is asked for below `/steer/`, and answers
+    /// with 200 once that is done, and 400 where that cannot be.
+    pub async fn steered(address: SocketAddr, orders: Orders) -> Result<Self> {
+        Self::with(None, Some(orders), address).await
     }
 
     /// Starts one that speaks TLS, with the server's certificate.
     pub async fn start_tls(certificates: &Certificates) -> Result<Self> {
-        Self::with(Some(acceptor(&certificates.server)?)).await
+        Self::with(Some(acceptor(&certificates.server)?), None, ANY).await
     }
 
-    async fn with(tls: Option<TlsAcceptor>) -> Result<Self> {
+    async fn with(
+        tls: Option<TlsAcceptor>,
+        orders: Option<Orders>,
+        at: SocketAddr,
+    ) -> Result<Self> {
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let failed = || Error::io("listen on", any.to_string());
-        let listener = TcpListener::bind(any).await.map_err(failed())?;
+        let failed = || Error::io("listen on", at.to_string());
+        let listener = TcpListener::bind(at).await.map_err(failed())?;
         let address = listener.local_addr().map_err(failed())?;
         let (act, acts) = watch::channel(Act::Answer(200, String::new()));
         let requests = Arc::default();
         let service = Service {
             tls,
             acts,
+            orders,
             requests: Arc::clone(&requests),
         };
         let task = tokio::spawn(accept(listener, service));
@@ -114,6 +129,7 @@ impl Drop for Web {
 struct Service {
     tls: Option<TlsAcceptor>,
     acts: watch::Receiver<Act>,
+    orders: Option<Orders>,
     requests: Arc<AtomicUsize>,
 }
 
@@ -154,15 +170,34 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service) {
     if first.is_empty() {
         return;
     }
-    service.requests.fetch_add(1, Ordering::Relaxed);
-    let path = first.split(' ').nth(1);
-    let act = if path.is_some_and(|path| path.ends_with("/ok")) {
-        Act::Answer(200, String::new())
+    let path = first.split(' ').nth(1).unwrap_or_default();
+    let words = path.strip_prefix("/steer/");
+    let act = if let (Some(words), Some(orders)) = (words, &service.orders) {
+        pass_on(words, orders).await
     } else {
-        service.acts.borrow().clone()
+        service.requests.fetch_add(1, Ordering::Relaxed);
+        if path.ends_with("/ok") {
+            Act::Answer(200, String::new())
+        } else {
+            service.acts.borrow().clone()
+        }
     };
     let _ = answer(stream.get_mut(), act).await;
     let _ = stream.get_mut().shutdown().await;
+}
+
+/// Has it done, and gives what is to be answered.
+async fn pass_on(words: &str, orders: &Orders) -> Act {
+    let (answer, done) = oneshot::channel();
+    let gone = || Err("nobody obeys any more".to_owned());
+    let result = match orders.send((words.to_owned(), answer)).await {
+        Ok(()) => done.await.unwrap_or_else(|_| gone()),
+        Err(_) => gone(),
+    };
+    match result {
+        Ok(()) => Act::Answer(200, String::new()),
+        Err(why) => Act::Answer(400, why),
+    }
 }
 
 async fn answer(stream: &mut (impl AsyncWrite + Unpin), act: Act) -> std::io::Result<()> {

@@ -1,0 +1,190 @@
+//! A spec in the words of Docker's API.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use bollard::models::{
+    ContainerCreateBody, DeviceMapping, EndpointSettings, HealthConfig, HostConfig,
+    HostConfigLogConfig, Mount as ApiMount, MountType, NetworkingConfig, PortBinding,
+    ResourcesUlimits,
+};
+
+use crate::runtime::spec::{
+    ContainerSpec, HealthTiming, Limits, Mount, Network, NetworkMode, PortMapping, Source,
+};
+
+/// Keeps what was written until it is read, in little space, and does not fill the disk.
+const LOG_DRIVER: &str = "local";
+
+pub(super) fn of(spec: &ContainerSpec) -> ContainerCreateBody {
+    let process = &spec.process;
+    let ports = &spec.network.ports;
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        labels: Some(map(&spec.all_labels())),
+        entrypoint: process.entrypoint.clone(),
+        cmd: process.command.clone(),
+        env: some(pairs(&process.environment, '=')),
+        working_dir: process.working_dir.clone(),
+        user: process.user.clone(),
+        tty: Some(process.tty),
+        open_stdin: Some(process.stdin_open),
+        stop_signal: process.stop_signal.clone(),
+        hostname: spec.network.hostname.clone(),
+        exposed_ports: some(ports.iter().map(|port| port.container.clone()).collect()),
+        healthcheck: spec.health.map(health),
+        networking_config: first_network(&spec.network.mode),
+        host_config: Some(host_config(spec)),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn host_config(spec: &ContainerSpec) -> HostConfig {
+    let (files, network, security) = (&spec.files, &spec.network, &spec.security);
+    HostConfig {
+        log_config: Some(HostConfigLogConfig {
+            typ: Some(LOG_DRIVER.to_owned()),
+            config: None,
+        }),
+        init: Some(spec.process.init),
+        group_add: some(spec.process.groups.clone()),
+        network_mode: Some(network_mode(&network.mode)),
+        port_bindings: Some(port_bindings(network)),
+        dns: some(network.dns.clone()),
+        dns_options: some(network.dns_options.clone()),
+        dns_search: some(network.dns_search.clone()),
+        extra_hosts: some(pairs(&network.extra_hosts, ':')),
+        mounts: some(files.mounts.iter().map(mount).collect()),
+        tmpfs: Some(map(&files.tmpfs)),
+        readonly_rootfs: Some(files.read_only),
+        devices: some(files.devices.iter().map(device).collect()),
+        sysctls: Some(map(&security.sysctls)),
+        cap_add: some(security.cap_add.clone()),
+        cap_drop: some(security.cap_drop.clone()),
+        privileged: Some(security.privileged),
+        security_opt: some(security.options.clone()),
+        pid_mode: security.pid.clone(),
+        ipc_mode: security.ipc.clone(),
+        uts_mode: security.uts.clone(),
+        userns_mode: security.userns.clone(),
+        cgroup_parent: security.cgroup_parent.clone(),
+        runtime: security.runtime.clone(),
+        ..limits(&spec.limits)
+    }
+}
+
+fn limits(limits: &Limits) -> HostConfig {
+    let ulimit = |(name, (soft, hard)): (&String, &(i64, i64))| ResourcesUlimits {
+        name: Some(name.clone()),
+        soft: Some(*soft),
+        hard: Some(*hard),
+    };
+    HostConfig {
+        memory: limits.memory.map(signed),
+        memory_reservation: limits.memory_reservation.map(signed),
+        memory_swap: limits.memory_and_swap.map(signed),
+        shm_size: limits.shm_size.map(signed),
+        nano_cpus: limits.nano_cpus.map(signed),
+        cpu_shares: limits.cpu_shares.map(i64::from),
+        cpuset_cpus: limits.cpuset.clone(),
+        pids_limit: limits.pids,
+        ulimits: some(limits.ulimits.iter().map(ulimit).collect()),
+        oom_score_adj: Some(limits.oom_score_adj.into()),
+        ..HostConfig::default()
+    }
+}
+
+fn network_mode(mode: &NetworkMode) -> String {
+    match mode {
+        NetworkMode::Bridge => "bridge".to_owned(),
+        // Others are joined before the start.
+        NetworkMode::Named(networks) => match networks.first() {
+            Some((first, _)) => first.clone(),
+            None => "bridge".to_owned(),
+        },
+        NetworkMode::Host => "host".to_owned(),
+        NetworkMode::None => "none".to_owned(),
+        NetworkMode::Container(name) => format!("container:{name}"),
+    }
+}
+
+fn first_network(mode: &NetworkMode) -> Option<NetworkingConfig> {
+    let NetworkMode::Named(networks) = mode else {
+        return None;
+    };
+    let endpoint = |(network, aliases): &(String, Vec<String>)| {
+        let settings = EndpointSettings {
+            aliases: Some(aliases.clone()),
+            ..EndpointSettings::default()
+        };
+        HashMap::from([(network.clone(), settings)])
+    };
+    Some(NetworkingConfig {
+        endpoints_config: networks.first().map(endpoint),
+    })
+}
+
+fn port_bindings(network: &Network) -> HashMap<String, Option<Vec<PortBinding>>> {
+    let binding = |port: &PortMapping| PortBinding {
+        host_ip: port.address.map(|address| address.to_string()),
+        host_port: port.host.map(|port| port.to_string()),
+    };
+    let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
+    for port in &network.ports {
+        let of_port = bindings.entry(port.container.clone()).or_default();
+        of_port.get_or_insert_default().push(binding(port));
+    }
+    bindings
+}
+
+fn mount(mount: &Mount) -> ApiMount {
+    let (typ, source) = match &mount.source {
+        Source::Path(path) => (MountType::BIND, Some(path.clone())),
+        Source::Volume(name) => (MountType::VOLUME, Some(name.clone())),
+        Source::Anonymous => (MountType::VOLUME, None),
+    };
+    ApiMount {
+        typ: Some(typ),
+        source,
+        target: Some(mount.target.clone()),
+        read_only: Some(mount.read_only),
+        ..ApiMount::default()
+    }
+}
+
+fn device((host, inside, permissions): &(String, String, String)) -> DeviceMapping {
+    DeviceMapping {
+        path_on_host: Some(host.clone()),
+        path_in_container: Some(inside.clone()),
+        cgroup_permissions: Some(permissions.clone()),
+    }
+}
+
+/// What is not given stays as the image has it.
+fn health(timing: HealthTiming) -> HealthConfig {
+    let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+    HealthConfig {
+        interval: timing.interval.map(nanos),
+        timeout: timing.timeout.map(nanos),
+        retries: timing.retries.map(i64::from),
+        ..HealthConfig::default()
+    }
+}
+
+fn map(values: &BTreeMap<String, String>) -> HashMap<String, String> {
+    values.clone().into_iter().collect()
+}
+
+fn pairs(values: &BTreeMap<String, String>, between: char) -> Vec<String> {
+    let pair = |(name, value): (&String, &String)| format!("{name}{between}{value}");
+    values.iter().map(pair).collect()
+}
+
+/// An empty list would be in place of the image's.
+fn some<T>(values: Vec<T>) -> Option<Vec<T>> {
+    (!values.is_empty()).then_some(values)
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
