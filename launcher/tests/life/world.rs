@@ -100,7 +100,7 @@ impl World {
                 .map(|image| image.is_some()),
             containers: self.runtime.list(&self.spec.identity).await.ok(),
             health: self.health.clone(),
-            keys: self.keys,
+            keys: self.keys.clone(),
             connections: self.connections,
             drained: false,
             last_lines: "last words".to_owned(),
@@ -142,6 +142,7 @@ impl World {
                 present: is_wanted.into(),
                 served: is_wanted,
                 withdrawn: !is_wanted,
+                ..Keys::default()
             };
         }
     }
@@ -159,7 +160,7 @@ impl World {
     pub async fn go_on(&mut self, life: &mut Life, is_so: impl Fn(&Step) -> bool) -> Step {
         let going = async {
             loop {
-                let keys = self.keys;
+                let keys = self.keys.clone();
                 let step = self.step(life).await;
                 if is_so(&step) {
                     return step;
