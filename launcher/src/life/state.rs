@@ -1,5 +1,6 @@
 //! From what is so to what is to be done: the way up.
 
+use presence::process::words::chain;
 use tokio::time::Instant;
 
 use super::{Action, Done, Exit, Facts, Health, OWN_FAILURE, Phase, Publish, Step, Terms};
@@ -335,9 +336,4 @@ fn with_lines(message: &str, last_lines: &str) -> String {
         return format!("{message}; it wrote nothing");
     }
     format!("{message}; its last lines:\n{last_lines}")
-}
-
-fn chain(error: &RuntimeError) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

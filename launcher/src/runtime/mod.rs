@@ -28,7 +28,7 @@ use futures::stream::BoxStream;
 
 pub use self::container::{Container, Exit, ImageHealth, State};
 pub use self::error::RuntimeError;
-pub use self::identity::{Identity, Ours};
+pub use self::identity::{Identity, Instance, Ours};
 pub use self::pull::PullProgress;
 pub use self::spec::ContainerSpec;
 

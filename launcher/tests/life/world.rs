@@ -7,7 +7,9 @@ use launcher::life::{
     Action, Exit, Facts, Health, Keys, Life, Phase, Publish, Step, Terms, carry_out,
 };
 use launcher::runtime::fake::{FakeRuntime, Registry};
-use launcher::runtime::{Container, ContainerRuntime as _, ContainerSpec, Identity, Image, State};
+use launcher::runtime::{
+    Container, ContainerRuntime as _, ContainerSpec, Identity, Image, Instance, State,
+};
 use tokio::time::{Instant, timeout};
 
 pub const IMAGE: &str = "web:1";
@@ -17,7 +19,7 @@ const AT_MOST: Duration = Duration::from_hours(1);
 pub fn identity() -> Identity {
     Identity {
         service: "web".parse().unwrap(),
-        instance: None,
+        instance: Instance::Newest,
         host_id: "host-a".parse().unwrap(),
     }
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use launcher::runtime::{
-    Container, ContainerRuntime, ContainerSpec, Identity, Ours, RuntimeError, State,
+    Container, ContainerRuntime, ContainerSpec, Identity, Instance, Ours, RuntimeError, State,
 };
 use libtest_mimic::{Arguments, Trial};
 use presence::model::DefinitionRevision;
@@ -63,7 +63,7 @@ fn identity() -> Identity {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     Identity {
         service: format!("web-{number}").parse().unwrap(),
-        instance: None,
+        instance: Instance::Newest,
         host_id: "host-a".parse().unwrap(),
     }
 }
