@@ -4,6 +4,8 @@
 //! | --- | --- | --- |
 //! | [`document`] | pure | YAML and JSON as values that know their place, and everything that is wrong with one |
 //! | [`definition`] | pure | what a service is: types, defaults, checks, canonical form, JSON Schema |
+//! | [`definitions`] | drivers, and pure | where definitions come from, and what is kept of them |
+//! | [`instance`] | types | what an instance says of itself in etcd |
 //! | [`policy`] | pure | what a definition from the network may ask of this host |
 //! | [`runtime`] | trait and drivers | what is needed of Docker, in our own types; `docker` and `fake` pass one contract (`tests/runtime`) |
 //! | [`life`] | pure, and a driver | what is to be done next in the life of one instance |
@@ -11,7 +13,9 @@
 
 pub mod cli;
 pub mod definition;
+pub mod definitions;
 pub mod document;
+pub mod instance;
 pub mod life;
 pub mod policy;
 pub mod runtime;
