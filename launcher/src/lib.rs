@@ -9,6 +9,7 @@
 //! | [`policy`] | pure | what a definition from the network may ask of this host |
 //! | [`runtime`] | trait and drivers | what is needed of Docker, in our own types; `docker` and `fake` pass one contract (`tests/runtime`) |
 //! | [`life`] | pure, and a driver | what is to be done next in the life of one instance |
+//! | [`logs`] | task and thread | the container's output, handed on line by line |
 //! | [`cli`] | | one file for each subcommand |
 
 pub mod cli;
@@ -17,5 +18,6 @@ pub mod definitions;
 pub mod document;
 pub mod instance;
 pub mod life;
+pub mod logs;
 pub mod policy;
 pub mod runtime;

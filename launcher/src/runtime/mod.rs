@@ -5,6 +5,7 @@
 //! | [`identity`] | whose a container is, by its labels and its exact name |
 //! | [`spec`] | what a container is to be |
 //! | [`container`] | what a container is |
+//! | [`output`] | what a container writes |
 //! | [`pull`] | how far an image has come |
 //! | [`error`] | what went wrong, in the words of who has to mend it |
 //! | [`docker`] | the driver |
@@ -19,16 +20,19 @@ pub mod docker;
 pub mod error;
 pub mod fake;
 pub mod identity;
+pub mod output;
 pub mod pull;
 pub mod spec;
 
 use std::future::Future;
 
 use futures::stream::BoxStream;
+use jiff::Timestamp;
 
 pub use self::container::{Container, Exit, ImageHealth, State};
 pub use self::error::RuntimeError;
 pub use self::identity::{Identity, Instance, Ours};
+pub use self::output::{Frame, Stream};
 pub use self::pull::PullProgress;
 pub use self::spec::ContainerSpec;
 
@@ -96,4 +100,13 @@ pub trait ContainerRuntime: Clone + Send + Sync + 'static {
     /// Something may have happened to it, from now on: an item is a nudge to inspect, no more. The
     /// stream ends after its first error. Who inspects after this was called misses nothing.
     fn nudges(&self, ours: &Ours) -> BoxStream<'static, Result<(), RuntimeError>>;
+
+    /// What it has written since this time, rounded down to whole seconds, or since it was made; and
+    /// then what it writes, while it runs. In the order in which Docker took it. The stream ends
+    /// once the container does not run, and after its first error.
+    fn logs(
+        &self,
+        ours: &Ours,
+        since: Option<Timestamp>,
+    ) -> BoxStream<'static, Result<Frame, RuntimeError>>;
 }

@@ -13,8 +13,11 @@ use crate::runtime::spec::{
     ContainerSpec, HealthTiming, Limits, Mount, Network, NetworkMode, PortMapping, Source,
 };
 
-/// Keeps what was written until it is read, in little space, and does not fill the disk.
+/// Keeps what was written until it is read, in little space.
 const LOG_DRIVER: &str = "local";
+/// So that no disk is filled, whatever the daemon's own defaults are: 100 MB before compression, of
+/// which the oldest go first. So much may come while nobody takes it.
+const LOG_LIMITS: [(&str, &str); 2] = [("max-size", "20m"), ("max-file", "5")];
 
 pub(super) fn of(spec: &ContainerSpec) -> ContainerCreateBody {
     let process = &spec.process;
@@ -44,7 +47,7 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
     HostConfig {
         log_config: Some(HostConfigLogConfig {
             typ: Some(LOG_DRIVER.to_owned()),
-            config: None,
+            config: Some(LOG_LIMITS.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
         }),
         init: Some(spec.process.init),
         group_add: some(spec.process.groups.clone()),

@@ -6,6 +6,8 @@
 mod body;
 mod credentials;
 mod failure;
+mod frames;
+mod logs;
 mod observe;
 
 use std::collections::HashMap;
@@ -22,12 +24,15 @@ use bollard::query_parameters::{
     RemoveContainerOptionsBuilder,
 };
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, TryFutureExt as _, TryStreamExt as _, stream};
+use futures::{Stream, StreamExt as _, TryFutureExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 use tokio::time::timeout;
 
 use self::failure::{Doing, failure, is_missing, server_error};
 use super::spec::NetworkMode;
-use super::{Container, ContainerRuntime, ContainerSpec, Identity, Image, Ours, PullProgress};
+use super::{
+    Container, ContainerRuntime, ContainerSpec, Frame, Identity, Image, Ours, PullProgress,
+};
 use super::{RuntimeError, pull};
 
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -260,13 +265,17 @@ impl ContainerRuntime for DockerRuntime {
             let failed = move |error| this.failed(Doing::Other("watch", ours.name()), error);
             Ok(events.map_ok(drop).map_err(failed))
         };
-        let mut ended = false;
-        let until_error = move |item: &Result<(), RuntimeError>| {
-            let goes_on = !ended;
-            ended = item.is_err();
-            std::future::ready(goes_on)
-        };
-        events.try_flatten_stream().take_while(until_error).boxed()
+        until_error(events.try_flatten_stream())
+    }
+
+    fn logs(
+        &self,
+        ours: &Ours,
+        since: Option<Timestamp>,
+    ) -> BoxStream<'static, Result<Frame, RuntimeError>> {
+        let (this, ours) = (self.clone(), ours.clone());
+        let frames = async move { this.follow(&ours, since).await };
+        until_error(frames.try_flatten_stream())
     }
 }
 
@@ -274,6 +283,19 @@ impl DockerRuntime {
     async fn inspect_listed(&self, id: String) -> Result<Option<Container>, RuntimeError> {
         self.inspect(&Ours::new(&id, &id)).await
     }
+}
+
+/// The items up to the first error, and that.
+fn until_error<T: Send + 'static>(
+    items: impl Stream<Item = Result<T, RuntimeError>> + Send + 'static,
+) -> BoxStream<'static, Result<T, RuntimeError>> {
+    let mut ended = false;
+    let goes_on = move |item: &Result<T, RuntimeError>| {
+        let goes_on = !ended;
+        ended = item.is_err();
+        std::future::ready(goes_on)
+    };
+    items.take_while(goes_on).boxed()
 }
 
 fn in_progress(words: &str) -> bool {

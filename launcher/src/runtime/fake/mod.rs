@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use jiff::Timestamp;
 use tokio::sync::watch;
 
-use self::world::World;
+use self::world::{World, Written};
 use super::{
-    Container, ContainerRuntime, ContainerSpec, Exit, Identity, Image, ImageHealth, Ours,
+    Container, ContainerRuntime, ContainerSpec, Exit, Frame, Identity, Image, ImageHealth, Ours,
     PullProgress, RuntimeError, State,
 };
 
@@ -117,6 +118,16 @@ impl FakeRuntime {
         self.change(|world| {
             if let Some(container) = world.by_name(name) {
                 container.health = Some(health);
+            }
+        });
+    }
+
+    /// The container of this name writes this.
+    pub fn write(&self, name: &str, frame: Frame) {
+        self.change(|world| {
+            if let Some(container) = world.by_name(name) {
+                let id = container.id.clone();
+                world.output.entry(id).or_default().push(frame);
             }
         });
     }
@@ -286,6 +297,31 @@ impl ContainerRuntime for FakeRuntime {
             let nudge = this.look(|_| ());
             let ended = nudge.is_err();
             Some((nudge, (this, changes, ended)))
+        })
+        .boxed()
+    }
+
+    fn logs(
+        &self,
+        ours: &Ours,
+        since: Option<Timestamp>,
+    ) -> BoxStream<'static, Result<Frame, RuntimeError>> {
+        let since = since.map_or(i64::MIN, Timestamp::as_second);
+        let changes = self.0.changes.subscribe();
+        let state = (self.clone(), ours.clone(), changes, Some(0));
+        stream::unfold(state, move |(this, ours, mut changes, next)| async move {
+            let mut next = next?;
+            loop {
+                changes.mark_unchanged();
+                match this.look(|world| world.written(&ours, since, &mut next)) {
+                    Ok(Written::Frame(frame)) => {
+                        return Some((Ok(frame), (this, ours, changes, Some(next))));
+                    }
+                    Ok(Written::Later) => changes.changed().await.ok()?,
+                    Ok(Written::End) => return None,
+                    Err(error) => return Some((Err(error), (this, ours, changes, None))),
+                }
+            }
         })
         .boxed()
     }

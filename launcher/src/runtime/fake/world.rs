@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Registry, address};
 use crate::runtime::spec::{ContainerSpec, NetworkMode};
-use crate::runtime::{Container, Image, Ours, RuntimeError, State};
+use crate::runtime::{Container, Frame, Image, Ours, RuntimeError, State};
 
 #[derive(Default)]
 pub(super) struct World {
@@ -16,10 +16,21 @@ pub(super) struct World {
     pub networks: BTreeSet<String>,
     pub taken_ports: BTreeSet<u16>,
     pub containers: Vec<Container>,
+    /// By the ID of who wrote it.
+    pub output: BTreeMap<String, Vec<Frame>>,
     pub is_down: bool,
     pub ignores_signals: bool,
     pub crash_at: Option<usize>,
     made: u8,
+}
+
+/// What there is to read.
+pub(super) enum Written {
+    Frame(Frame),
+    /// Nothing yet.
+    Later,
+    /// Nothing more.
+    End,
 }
 
 impl World {
@@ -94,6 +105,20 @@ impl World {
             container.started = Some(Timestamp::UNIX_EPOCH);
         }
         Ok(())
+    }
+
+    /// The next frame that is not older.
+    pub fn written(&mut self, ours: &Ours, since: i64, next: &mut usize) -> Written {
+        for frame in self.output.get(ours.id()).into_iter().flatten().skip(*next) {
+            *next += 1;
+            if frame.time.as_second() >= since {
+                return Written::Frame(frame.clone());
+            }
+        }
+        match self.by_id(ours) {
+            Some(container) if container.is_up() => Written::Later,
+            _ => Written::End,
+        }
     }
 
     fn is_taken(&self, port: u16, by: &Container) -> bool {
