@@ -6,12 +6,16 @@
 //! | [`definition`] | pure | what a service is: types, defaults, checks, canonical form, JSON Schema |
 //! | [`policy`] | pure | what a definition from the network may ask of this host |
 //! | [`runtime`] | trait and drivers | what is needed of Docker, in our own types; `docker` and `fake` pass one contract (`tests/runtime`) |
+//! | [`assemble`] | pure, and drivers | from a definition to a container, to what is asked of it, and to what its variables stand for |
+//! | [`health`] | pure, and a driver | whether a container is healthy, by asking it again and again |
 //! | [`life`] | pure, and a driver | what is to be done next in the life of one instance |
 //! | [`cli`] | | one file for each subcommand |
 
+pub mod assemble;
 pub mod cli;
 pub mod definition;
 pub mod document;
+pub mod health;
 pub mod life;
 pub mod policy;
 pub mod runtime;

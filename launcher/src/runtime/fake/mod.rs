@@ -8,13 +8,14 @@ mod world;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
 
 use self::world::World;
 use super::{
-    Container, ContainerRuntime, ContainerSpec, Exit, Identity, Image, ImageHealth, Ours,
+    Container, ContainerRuntime, ContainerSpec, Executed, Exit, Identity, Image, ImageHealth, Ours,
     PullProgress, RuntimeError, State,
 };
 
@@ -34,6 +35,10 @@ struct Shared {
     /// Counts the calls that change something.
     calls: watch::Sender<usize>,
 }
+
+/// What becomes of a command in a container.
+type Program =
+    Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, Result<Executed, RuntimeError>> + Send + Sync>;
 
 /// What a registry does with a pull.
 #[derive(Clone)]
@@ -126,6 +131,14 @@ impl FakeRuntime {
         self.world().ignores_signals = ignore;
     }
 
+    /// What becomes of commands in containers; at first they end with 0 and write nothing.
+    pub fn set_program<F>(&self, program: impl Fn(Vec<String>) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<Executed, RuntimeError>> + Send + 'static,
+    {
+        self.world().program = Some(Arc::new(move |command| program(command).boxed()));
+    }
+
     /// Whether Docker answers. While it does not, containers go on.
     pub fn set_up(&self, is_up: bool) {
         self.change(|world| world.is_down = !is_up);
@@ -212,6 +225,7 @@ impl ContainerRuntime for FakeRuntime {
     async fn pull(
         &self,
         image: &str,
+        _: Option<&str>,
         mut progress: impl FnMut(&PullProgress) + Send,
     ) -> Result<(), RuntimeError> {
         let registry = self.look(|world| world.registry.get(image).cloned())?;
@@ -248,6 +262,16 @@ impl ContainerRuntime for FakeRuntime {
 
     async fn inspect(&self, ours: &Ours) -> Result<Option<Container>, RuntimeError> {
         self.look(|world| world.by_id(ours).cloned())
+    }
+
+    async fn inspect_any(&self, name: &str) -> Result<Option<Container>, RuntimeError> {
+        let is_it = |one: &&Container| one.name == name || one.id == name;
+        self.look(|world| world.containers.iter().find(is_it).cloned())
+    }
+
+    async fn exec(&self, ours: &Ours, command: &[String]) -> Result<Executed, RuntimeError> {
+        let program = self.look(|world| world.program(ours))??;
+        program(command.to_vec()).await
     }
 
     async fn list(&self, identity: &Identity) -> Result<Vec<(Ours, Container)>, RuntimeError> {
