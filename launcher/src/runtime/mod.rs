@@ -45,6 +45,16 @@ pub struct Image {
     pub has_healthcheck: bool,
 }
 
+/// A command in a container, at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executed {
+    /// Its exit code: 128 and the signal's number where a signal ended it, 127 where it was not
+    /// found, 126 where it is no program.
+    pub code: u8,
+    /// The end of what it wrote, on both streams: at most 1 KiB.
+    pub output: String,
+}
+
 /// Containers and images of one host.
 ///
 /// Futures may be dropped at any point. What was asked for then has been done, or not, or is being
@@ -57,10 +67,12 @@ pub trait ContainerRuntime: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Image>, RuntimeError>> + Send;
 
     /// Has the image pulled, with the credentials that Docker's own configuration has for its
-    /// registry, and tells how far it is whenever that changes.
+    /// registry, and tells how far it is whenever that changes. The platform is the host's where
+    /// none is named.
     fn pull(
         &self,
         image: &str,
+        platform: Option<&str>,
         progress: impl FnMut(&PullProgress) + Send,
     ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
@@ -78,6 +90,20 @@ pub trait ContainerRuntime: Clone + Send + Sync + 'static {
         &self,
         ours: &Ours,
     ) -> impl Future<Output = Result<Option<Container>, RuntimeError>> + Send;
+
+    /// How any container is now, by its name or ID, whoever made it; `None` if there is none.
+    fn inspect_any(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<Container>, RuntimeError>> + Send;
+
+    /// Runs a command in it, and waits for its end. Docker has no way to end it before: it goes on
+    /// when this is dropped.
+    fn exec(
+        &self,
+        ours: &Ours,
+        command: &[String],
+    ) -> impl Future<Output = Result<Executed, RuntimeError>> + Send;
 
     /// All that belong to this instance, also those of other revisions, running or not.
     fn list(

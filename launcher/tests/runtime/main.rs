@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use launcher::runtime::spec::Joined;
 use launcher::runtime::{
     Container, ContainerRuntime, ContainerSpec, Identity, Instance, Ours, RuntimeError, State,
 };
@@ -70,6 +71,13 @@ fn identity() -> Identity {
 
 fn revision() -> DefinitionRevision {
     "42-0a1b2c3d".parse().unwrap()
+}
+
+fn joined(network: &str) -> Joined {
+    Joined {
+        name: network.to_owned(),
+        aliases: Vec::new(),
+    }
 }
 
 fn spec<R: Rig>(rig: &R) -> ContainerSpec {

@@ -5,6 +5,7 @@
 
 mod body;
 mod credentials;
+mod exec;
 mod failure;
 mod frames;
 mod logs;
@@ -17,7 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{EndpointSettings, NetworkConnectRequest};
+use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
     InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
@@ -31,9 +32,9 @@ use tokio::time::timeout;
 use self::failure::{Doing, failure, is_missing, server_error};
 use super::spec::NetworkMode;
 use super::{
-    Container, ContainerRuntime, ContainerSpec, Frame, Identity, Image, Ours, PullProgress,
+    Container, ContainerRuntime, ContainerSpec, Executed, Frame, Identity, Image, Ours,
+    PullProgress, RuntimeError, pull,
 };
-use super::{RuntimeError, pull};
 
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// A registry that says nothing for so long is down. Docker tells of progress several times a
@@ -115,15 +116,12 @@ impl DockerRuntime {
         let NetworkMode::Named(networks) = &spec.network.mode else {
             return Ok(());
         };
-        for (network, aliases) in networks.iter().skip(1) {
+        for joined in networks.iter().skip(1) {
             let request = NetworkConnectRequest {
                 container: spec.name(),
-                endpoint_config: Some(EndpointSettings {
-                    aliases: Some(aliases.clone()),
-                    ..EndpointSettings::default()
-                }),
+                endpoint_config: Some(body::settings(joined)),
             };
-            client.connect_network(network, request).await?;
+            client.connect_network(&joined.name, request).await?;
         }
         Ok(())
     }
@@ -142,12 +140,15 @@ impl ContainerRuntime for DockerRuntime {
     async fn pull(
         &self,
         image: &str,
+        platform: Option<&str>,
         mut progress: impl FnMut(&PullProgress) + Send,
     ) -> Result<(), RuntimeError> {
         let client = self.client().await?;
         let registry = pull::registry(image);
         let credentials = credentials::of(&self.config, registry).await?;
-        let options = CreateImageOptionsBuilder::new().from_image(&pull::with_tag(image));
+        let options = CreateImageOptionsBuilder::new()
+            .from_image(&pull::with_tag(image))
+            .platform(platform.unwrap_or_default());
         let mut reports = client
             .create_image(Some(options.build()), None, credentials)
             .boxed();
@@ -177,8 +178,11 @@ impl ContainerRuntime for DockerRuntime {
             name: &name,
             image: &spec.image,
         };
-        let options = CreateContainerOptionsBuilder::new().name(&name).build();
-        let created = client.create_container(Some(options), body::of(spec)).await;
+        let options = CreateContainerOptionsBuilder::new()
+            .name(&name)
+            .platform(spec.platform.as_deref().unwrap_or_default());
+        let created = client.create_container(Some(options.build()), body::of(spec));
+        let created = created.await;
         let created = created.map_err(|error| self.failed(doing(), error))?;
         let ours = Ours::new(&created.id, &name);
         if let Err(error) = self.connect_networks(&client, spec).await {
@@ -197,13 +201,17 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     async fn inspect(&self, ours: &Ours) -> Result<Option<Container>, RuntimeError> {
+        self.inspect_as(ours.id(), ours.name()).await
+    }
+
+    async fn inspect_any(&self, name: &str) -> Result<Option<Container>, RuntimeError> {
+        self.inspect_as(name, name).await
+    }
+
+    async fn exec(&self, ours: &Ours, command: &[String]) -> Result<Executed, RuntimeError> {
         let client = self.client().await?;
-        let options = None::<InspectContainerOptions>;
-        match client.inspect_container(ours.id(), options).await {
-            Ok(found) => Ok(Some(observe::container(found))),
-            Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(self.failed(Doing::Other("inspect", ours.name()), error)),
-        }
+        let executed = exec::run(&client, ours, command).await;
+        executed.map_err(|error| self.failed(Doing::Exec(ours), error))
     }
 
     async fn list(&self, identity: &Identity) -> Result<Vec<(Ours, Container)>, RuntimeError> {
@@ -220,7 +228,7 @@ impl ContainerRuntime for DockerRuntime {
         let listed = listed.map_err(|error| self.failed(doing, error))?;
         // What is listed lacks much, and the name is told from others only by looking.
         let ids = listed.into_iter().filter_map(|summary| summary.id);
-        let found = stream::iter(ids).then(|id| self.inspect_listed(id));
+        let found = stream::iter(ids).then(async |id| self.inspect_as(&id, &id).await);
         let found: Vec<Option<Container>> = found.try_collect().await?;
         let ours = |container: Container| Some((identity.claim(&container)?, container));
         Ok(found.into_iter().flatten().filter_map(ours).collect())
@@ -280,8 +288,15 @@ impl ContainerRuntime for DockerRuntime {
 }
 
 impl DockerRuntime {
-    async fn inspect_listed(&self, id: String) -> Result<Option<Container>, RuntimeError> {
-        self.inspect(&Ours::new(&id, &id)).await
+    /// By ID or name; what is said of it names it as `called`.
+    async fn inspect_as(&self, id: &str, called: &str) -> Result<Option<Container>, RuntimeError> {
+        let client = self.client().await?;
+        let options = None::<InspectContainerOptions>;
+        match client.inspect_container(id, options).await {
+            Ok(found) => Ok(Some(observe::container(found))),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(self.failed(Doing::Other("inspect", called), error)),
+        }
     }
 }
 

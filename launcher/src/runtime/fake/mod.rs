@@ -8,15 +8,16 @@ mod world;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
+use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use self::world::{World, Written};
 use super::{
-    Container, ContainerRuntime, ContainerSpec, Exit, Frame, Identity, Image, ImageHealth, Ours,
-    PullProgress, RuntimeError, State,
+    Container, ContainerRuntime, ContainerSpec, Executed, Exit, Frame, Identity, Image,
+    ImageHealth, Ours, PullProgress, RuntimeError, State,
 };
 
 const HOST: &str = "memory";
@@ -35,6 +36,10 @@ struct Shared {
     /// Counts the calls that change something.
     calls: watch::Sender<usize>,
 }
+
+/// What becomes of a command in a container.
+type Program =
+    Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, Result<Executed, RuntimeError>> + Send + Sync>;
 
 /// What a registry does with a pull.
 #[derive(Clone)]
@@ -137,6 +142,14 @@ impl FakeRuntime {
         self.world().ignores_signals = ignore;
     }
 
+    /// What becomes of commands in containers; at first they end with 0 and write nothing.
+    pub fn set_program<F>(&self, program: impl Fn(Vec<String>) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<Executed, RuntimeError>> + Send + 'static,
+    {
+        self.world().program = Some(Arc::new(move |command| program(command).boxed()));
+    }
+
     /// Whether Docker answers. While it does not, containers go on.
     pub fn set_up(&self, is_up: bool) {
         self.change(|world| world.is_down = !is_up);
@@ -223,6 +236,7 @@ impl ContainerRuntime for FakeRuntime {
     async fn pull(
         &self,
         image: &str,
+        _: Option<&str>,
         mut progress: impl FnMut(&PullProgress) + Send,
     ) -> Result<(), RuntimeError> {
         let registry = self.look(|world| world.registry.get(image).cloned())?;
@@ -259,6 +273,16 @@ impl ContainerRuntime for FakeRuntime {
 
     async fn inspect(&self, ours: &Ours) -> Result<Option<Container>, RuntimeError> {
         self.look(|world| world.by_id(ours).cloned())
+    }
+
+    async fn inspect_any(&self, name: &str) -> Result<Option<Container>, RuntimeError> {
+        let is_it = |one: &&Container| one.name == name || one.id == name;
+        self.look(|world| world.containers.iter().find(is_it).cloned())
+    }
+
+    async fn exec(&self, ours: &Ours, command: &[String]) -> Result<Executed, RuntimeError> {
+        let program = self.look(|world| world.program(ours))??;
+        program(command.to_vec()).await
     }
 
     async fn list(&self, identity: &Identity) -> Result<Vec<(Ours, Container)>, RuntimeError> {
