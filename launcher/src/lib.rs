@@ -7,6 +7,7 @@
 //! | [`policy`] | pure | what a definition from the network may ask of this host |
 //! | [`runtime`] | trait and drivers | what is needed of Docker, in our own types; `docker` and `fake` pass one contract (`tests/runtime`) |
 //! | [`life`] | pure, and a driver | what is to be done next in the life of one instance |
+//! | [`publish`] | pure, and a task | what an instance publishes, and what the managers say of it |
 //! | [`cli`] | | one file for each subcommand |
 
 pub mod cli;
@@ -14,4 +15,5 @@ pub mod definition;
 pub mod document;
 pub mod life;
 pub mod policy;
+pub mod publish;
 pub mod runtime;
