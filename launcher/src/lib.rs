@@ -12,6 +12,8 @@
 //! | [`health`] | pure, and a driver | whether a container is healthy, by asking it again and again |
 //! | [`life`] | pure, and a driver | what is to be done next in the life of one instance |
 //! | [`logs`] | task and thread | the container's output, handed on line by line |
+//! | [`publish`] | pure, and a task | what an instance publishes, and what the managers say of it |
+//! | [`run`] | driver | runs one instance: joins all of these with systemd |
 //! | [`cli`] | | one file for each subcommand |
 
 pub mod assemble;
@@ -24,4 +26,6 @@ pub mod instance;
 pub mod life;
 pub mod logs;
 pub mod policy;
+pub mod publish;
+pub mod run;
 pub mod runtime;
