@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use presence::departure::{Change, Step};
-use presence::keys::status::StatusKey;
-use presence::mirror::View;
-use presence::model::{HostId, Revision};
-use presence::store::Entry;
+use crate::departure::{Change, Step};
+use crate::keys::status::StatusKey;
+use crate::mirror::View;
+use crate::model::{HostId, Kind, Revision};
+use crate::store::Entry;
 
 use super::Claim;
 
@@ -27,6 +27,13 @@ impl Managers {
         claims
             .filter(move |(_, (_, claim))| claim.as_ref().is_some_and(serves))
             .map(|(host, _)| host)
+    }
+
+    /// Whether anybody manages load balancers of this kind.
+    pub fn manage(&self, kind: Kind) -> bool {
+        let manages = |claim: &Claim| claim.backends.iter().any(|one| one == kind.as_str());
+        let mut claims = self.0.values();
+        claims.any(|(_, claim)| claim.as_ref().is_some_and(manages))
     }
 
     fn set(&mut self, key: &str, entry: Option<&Entry>) {
