@@ -3,7 +3,6 @@
 //!
 //! | module | kind | |
 //! | --- | --- | --- |
-//! | [`address`] | pure, and two files of the kernel | where this host is reached |
 //! | [`catalogue`] | pure | who is there, and which of them are wanted |
 //! | [`prober`] | task | asks the service, and judges by the answers |
 //! | [`watcher`] | task | publishes what the prober finds, and tells of it |
@@ -17,7 +16,6 @@
 //! receiver. The watcher makes of it what the publisher is to write, on a
 //! second one, and hears on a third how that stands.
 
-pub mod address;
 pub mod catalogue;
 pub mod cli;
 pub mod metrics;

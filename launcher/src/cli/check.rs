@@ -1,16 +1,14 @@
 //! `launcher check`.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use presence::process::cli;
-use presence::process::exit::{CONFIGURATION, Failure};
+use presence::process::exit::Failure;
 
-use crate::definition::{Definition, Document, Parsed};
-use crate::document::Problem;
-use crate::policy::Policy;
+use super::document::{self, Checked};
+use crate::definition::{Definition, Parsed};
 
 pub(super) const EXAMPLE: &str = "Examples:
   launcher check web.yaml
@@ -31,50 +29,9 @@ pub struct CheckArgs {
 }
 
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
-    let policy = args.policy.as_deref().map(policy).transpose()?;
-    let (name, text) = read(&args.file)?;
-    let document = Document::parse(&text).map_err(|problems| wrong(&name, &problems))?;
-    let refused = policy.map(|policy| document.refused_by(&policy));
-    match refused.unwrap_or_default().as_slice() {
-        [] => cli::print(summary(&name, &document.parsed).as_bytes())?,
-        problems => return Err(wrong(&name, problems)),
-    }
+    let Checked { place, parsed, .. } = document::check(&args.file, args.policy.as_deref())?;
+    cli::print(summary(&place, &parsed).as_bytes())?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn policy(file: &Path) -> Result<Policy, Failure> {
-    let (name, text) = read(file)?;
-    Policy::parse(&text).map_err(|problems| wrong(&name, &problems))
-}
-
-/// Says each on a line of its own, as compilers do, so that editors lead there.
-fn wrong(name: &str, problems: &[Problem]) -> Failure {
-    for problem in problems {
-        eprintln!("{name}:{problem}");
-    }
-    Failure::silent(CONFIGURATION)
-}
-
-/// The name of the file for messages, and what is in it.
-fn read(file: &Path) -> Result<(String, String), Failure> {
-    let mut bytes = Vec::new();
-    let (name, read) = if file == Path::new("-") {
-        (
-            "<stdin>".to_owned(),
-            std::io::stdin().read_to_end(&mut bytes),
-        )
-    } else {
-        let opened = std::fs::File::open(file);
-        let read = opened.and_then(|mut opened| opened.read_to_end(&mut bytes));
-        (file.display().to_string(), read)
-    };
-    let doing = format!("cannot read {name}");
-    read.map_err(|error| Failure::usage(error).context(&doing))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Failure::configuration(format!("it is no UTF-8 text from byte {at} on")).context(&doing)
-    })?;
-    Ok((name, text))
 }
 
 fn summary(name: &str, parsed: &Parsed) -> String {

@@ -1,14 +1,27 @@
 //! The command line: one file for each subcommand.
 
 mod check;
+mod definition_args;
+mod document;
+mod etcd_command;
+mod format;
+mod get;
+mod history;
+mod ps;
+mod put;
 
+use std::future::Future;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use presence::process::cli::{self, CompletionsArgs, ManArgs};
 use presence::process::exit::Failure;
 
+pub use self::definition_args::DefinitionArgs;
 use crate::definition;
+
+/// Exit code where what was asked for cannot be done as things are.
+const REFUSED: u8 = 1;
 
 const COMPLETIONS: &str = "Example:
   launcher completions bash > /etc/bash_completion.d/launcher";
@@ -40,6 +53,22 @@ enum Command {
     #[command(after_help = check::EXAMPLE)]
     Check(check::CheckArgs),
 
+    /// Bring a definition into force
+    #[command(after_help = put::EXAMPLE)]
+    Put(Box<put::PutArgs>),
+
+    /// Write a definition to stdout as it was put
+    #[command(after_help = get::EXAMPLE)]
+    Get(Box<get::GetArgs>),
+
+    /// List the definitions that were ever in force
+    #[command(after_help = history::EXAMPLE)]
+    History(Box<history::HistoryArgs>),
+
+    /// List the instances on all hosts
+    #[command(after_help = ps::EXAMPLE)]
+    Ps(Box<ps::PsArgs>),
+
     /// Write the JSON Schema of definitions to stdout, for editors
     #[command(after_help = SCHEMA)]
     Schema,
@@ -57,8 +86,24 @@ enum Command {
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Check(args) => check::run(&args),
+        Command::Put(args) => block_on(put::run(*args)),
+        Command::Get(args) => block_on(get::run(*args)),
+        Command::History(args) => block_on(history::run(*args)),
+        Command::Ps(args) => block_on(ps::run(*args)),
         Command::Schema => cli::print(definition::schema().as_bytes()).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => args.write(&mut Cli::command()),
         Command::Man(args) => args.write(Cli::command()),
     }
+}
+
+/// On one thread: all of these wait most of the time.
+fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::unexpected)?;
+    let result = runtime.block_on(command);
+    // A name that is being looked up must not hold the end up.
+    runtime.shutdown_background();
+    result
 }

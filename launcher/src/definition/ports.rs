@@ -57,6 +57,13 @@ pub struct PortMapping {
     pub protocol: Protocol,
 }
 
+impl PortMapping {
+    /// The port in the container as Docker calls it: `80/tcp`.
+    pub fn inside(&self) -> String {
+        format!("{}/{}", self.target, self.protocol.as_str())
+    }
+}
+
 /// `[HOST_IP:][PUBLISHED:]TARGET[/PROTOCOL]`.
 impl fmt::Display for PortMapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

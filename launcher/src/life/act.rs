@@ -37,7 +37,10 @@ pub async fn carry_out<R: ContainerRuntime>(
 ) -> Result<Done, RuntimeError> {
     match action {
         Action::Create => return runtime.create(spec).await.map(Done::Created),
-        Action::Pull => runtime.pull(&spec.image, progress).await,
+        Action::Pull => {
+            let platform = spec.platform.as_deref();
+            runtime.pull(&spec.image, platform, progress).await
+        }
         Action::Start(ours) => runtime.start(ours).await,
         Action::Terminate(ours) => {
             let found = runtime.inspect(ours).await?;

@@ -86,7 +86,7 @@ pub enum Health {
 }
 
 /// What is known of what was published.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keys {
     /// How many are ours in the store, or may be.
     pub present: usize,
@@ -94,6 +94,10 @@ pub struct Keys {
     pub served: bool,
     /// Whether all who read them have seen them go.
     pub withdrawn: bool,
+    /// Whether the store does not answer: what is known may be old.
+    pub away: bool,
+    /// What is missing until it is served, for a person; may be empty.
+    pub words: String,
 }
 
 /// What is to be published.

@@ -66,7 +66,13 @@ impl Phase {
                 }
                 Health::Unknown | Health::Up => format!("waiting until healthy, {left}"),
             },
-            Self::Publish => format!("waiting until it is served, {left}"),
+            Self::Publish if facts.keys.away => {
+                "waiting until etcd answers, to be published".to_owned()
+            }
+            Self::Publish if facts.keys.words.is_empty() => {
+                format!("waiting until it is served, {left}")
+            }
+            Self::Publish => format!("waiting until it is served, {left}: {}", facts.keys.words),
             Self::Running => match &facts.health {
                 Health::Down(answer) | Health::Dead(answer) => format!("unhealthy: {answer}"),
                 Health::Unknown | Health::Up => "running".to_owned(),

@@ -1,5 +1,6 @@
 //! From what is so to what is to be done: the way up.
 
+use presence::process::words::chain;
 use tokio::time::Instant;
 
 use super::{Action, Done, Exit, Facts, Health, OWN_FAILURE, Phase, Publish, Step, Terms};
@@ -133,7 +134,12 @@ impl Life {
         if facts.stop && self.phase < Phase::Withdraw {
             self.leave(facts);
         }
-        let has_container = (Phase::Healthy..=Phase::Drain).contains(&self.phase);
+        // Docker did not answer when it was told to end.
+        if self.ours.is_none() && (Phase::Withdraw..=Phase::Stop).contains(&self.phase) {
+            self.ours = self.adoptable(facts);
+        }
+        let may_end = (Phase::Healthy..=Phase::Drain).contains(&self.phase);
+        let has_container = may_end && self.ours.is_some();
         let Some(containers) = facts.containers.as_ref().filter(|_| has_container) else {
             return;
         };
@@ -230,16 +236,23 @@ impl Life {
         None
     }
 
-    /// What runs of the same revision since an earlier life.
+    /// What runs of the same definition since an earlier life.
     fn adoptable(&self, facts: &Facts) -> Option<Ours> {
         let is_same = |(_, container): &&(Ours, Container)| {
-            container.is_up() && container.revision() == Some(self.terms.revision)
+            container.is_up()
+                && container
+                    .revision()
+                    .is_some_and(|revision| revision.is_same_definition(self.terms.revision))
         };
         let found = facts.containers.as_ref()?.iter().find(is_same);
         found.map(|(ours, _)| ours.clone())
     }
 
     fn serve(&mut self, facts: &Facts) {
+        // Whoever would say that it is served cannot: that is no reason to end what is healthy.
+        if self.phase == Phase::Publish && facts.keys.away {
+            self.since = facts.now;
+        }
         let is_late = self.is_over(facts.now);
         let late =
             |what: &str, terms: std::time::Duration| format!("it was not {what} in {terms:?}");
@@ -253,12 +266,19 @@ impl Life {
                 }
                 self.give_up(facts, &message);
             }
-            (Phase::Publish, _) if facts.keys.served => {
+            (Phase::Publish, Health::Up) if facts.keys.served => {
                 self.ready = true;
                 self.enter(Phase::Running, facts.now);
             }
             (Phase::Publish, _) if is_late => {
-                self.give_up(facts, &late("served", self.terms.publish_timeout));
+                let mut message = late("served", self.terms.publish_timeout);
+                if let Health::Down(answer) = &facts.health {
+                    message += &format!("; the last probe's answer: {answer}");
+                }
+                if !facts.keys.words.is_empty() {
+                    message += &format!("; {}", facts.keys.words);
+                }
+                self.give_up(facts, &message);
             }
             _ => {}
         }
@@ -316,9 +336,4 @@ fn with_lines(message: &str, last_lines: &str) -> String {
         return format!("{message}; it wrote nothing");
     }
     format!("{message}; its last lines:\n{last_lines}")
-}
-
-fn chain(error: &RuntimeError) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -20,8 +20,13 @@ pub struct Container {
     pub started: Option<Timestamp>,
     /// What the image's own health check says; `None` where there is none.
     pub health: Option<ImageHealth>,
+    /// Whether the image's own health check is carried out, also when nothing is known of it yet.
+    pub has_healthcheck: bool,
     /// The signal that is to end it, where the image or who made it names one.
     pub stop_signal: Option<String>,
+    /// Whose network it is in, in Docker's words: the first one's name, `host`, `none`,
+    /// `container:ID`.
+    pub network_mode: String,
     /// Its address on each network where it has one, by the network's name.
     pub addresses: BTreeMap<String, IpAddr>,
     /// Where its ports are reached on the host, by `80/tcp`.
@@ -74,7 +79,9 @@ impl Container {
             state,
             started: None,
             health: None,
+            has_healthcheck: false,
             stop_signal: None,
+            network_mode: String::new(),
             addresses: BTreeMap::new(),
             ports: BTreeMap::new(),
         }

@@ -5,6 +5,7 @@
 //! | [`identity`] | whose a container is, by its labels and its exact name |
 //! | [`spec`] | what a container is to be |
 //! | [`container`] | what a container is |
+//! | [`output`] | what a container writes |
 //! | [`pull`] | how far an image has come |
 //! | [`error`] | what went wrong, in the words of who has to mend it |
 //! | [`docker`] | the driver |
@@ -19,16 +20,19 @@ pub mod docker;
 pub mod error;
 pub mod fake;
 pub mod identity;
+pub mod output;
 pub mod pull;
 pub mod spec;
 
 use std::future::Future;
 
 use futures::stream::BoxStream;
+use jiff::Timestamp;
 
 pub use self::container::{Container, Exit, ImageHealth, State};
 pub use self::error::RuntimeError;
-pub use self::identity::{Identity, Ours};
+pub use self::identity::{Identity, Instance, Ours};
+pub use self::output::{Frame, Stream};
 pub use self::pull::PullProgress;
 pub use self::spec::ContainerSpec;
 
@@ -39,6 +43,16 @@ pub struct Image {
     pub id: String,
     /// Whether it says itself how its containers' health is found out.
     pub has_healthcheck: bool,
+}
+
+/// A command in a container, at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executed {
+    /// Its exit code: 128 and the signal's number where a signal ended it, 127 where it was not
+    /// found, 126 where it is no program.
+    pub code: u8,
+    /// The end of what it wrote, on both streams: at most 1 KiB.
+    pub output: String,
 }
 
 /// Containers and images of one host.
@@ -53,10 +67,12 @@ pub trait ContainerRuntime: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Image>, RuntimeError>> + Send;
 
     /// Has the image pulled, with the credentials that Docker's own configuration has for its
-    /// registry, and tells how far it is whenever that changes.
+    /// registry, and tells how far it is whenever that changes. The platform is the host's where
+    /// none is named.
     fn pull(
         &self,
         image: &str,
+        platform: Option<&str>,
         progress: impl FnMut(&PullProgress) + Send,
     ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
@@ -74,6 +90,20 @@ pub trait ContainerRuntime: Clone + Send + Sync + 'static {
         &self,
         ours: &Ours,
     ) -> impl Future<Output = Result<Option<Container>, RuntimeError>> + Send;
+
+    /// How any container is now, by its name or ID, whoever made it; `None` if there is none.
+    fn inspect_any(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<Container>, RuntimeError>> + Send;
+
+    /// Runs a command in it, and waits for its end. Docker has no way to end it before: it goes on
+    /// when this is dropped.
+    fn exec(
+        &self,
+        ours: &Ours,
+        command: &[String],
+    ) -> impl Future<Output = Result<Executed, RuntimeError>> + Send;
 
     /// All that belong to this instance, also those of other revisions, running or not.
     fn list(
@@ -96,4 +126,13 @@ pub trait ContainerRuntime: Clone + Send + Sync + 'static {
     /// Something may have happened to it, from now on: an item is a nudge to inspect, no more. The
     /// stream ends after its first error. Who inspects after this was called misses nothing.
     fn nudges(&self, ours: &Ours) -> BoxStream<'static, Result<(), RuntimeError>>;
+
+    /// What it has written since this time, rounded down to whole seconds, or since it was made; and
+    /// then what it writes, while it runs. In the order in which Docker took it. The stream ends
+    /// once the container does not run, and after its first error.
+    fn logs(
+        &self,
+        ours: &Ours,
+        since: Option<Timestamp>,
+    ) -> BoxStream<'static, Result<Frame, RuntimeError>>;
 }

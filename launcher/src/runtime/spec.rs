@@ -4,12 +4,13 @@
 //! is what Docker or the image says.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::fmt;
 use std::time::Duration;
 
 use presence::model::DefinitionRevision;
 
 use super::Identity;
+pub use crate::definition::{Build, Network as Joined, PortMapping, Source, Ulimit, Volume};
 
 /// A container that is to be made.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +21,10 @@ pub struct ContainerSpec {
     pub revision: DefinitionRevision,
     /// The image, which the host must have.
     pub image: String,
+    /// The image's platform, such as `linux/arm64`.
+    pub platform: Option<String>,
+    /// How the image is made, where it is not pulled.
+    pub build: Option<Build>,
     /// Labels besides those of the identity.
     pub labels: BTreeMap<String, String>,
     /// What runs in it.
@@ -32,8 +37,8 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// What it may do.
     pub security: Security,
-    /// What is in place of the timing of the image's health check.
-    pub health: Option<HealthTiming>,
+    /// What becomes of the image's own health check.
+    pub health: OwnCheck,
 }
 
 /// What runs in a container.
@@ -86,8 +91,8 @@ pub enum NetworkMode {
     /// Docker's own bridge.
     #[default]
     Bridge,
-    /// Networks by their names, at least one; with each, the further names that it has there.
-    Named(Vec<(String, Vec<String>)>),
+    /// Networks by their names, at least one.
+    Named(Vec<Joined>),
     /// The host's.
     Host,
     /// None.
@@ -96,50 +101,33 @@ pub enum NetworkMode {
     Container(String),
 }
 
-/// A port of a container that is reached through the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortMapping {
-    /// The container's, with its protocol: `80/tcp`.
-    pub container: String,
-    /// The host's address; all of them where there is none.
-    pub address: Option<IpAddr>,
-    /// The host's port; any free one where there is none.
-    pub host: Option<u16>,
+/// In Docker's words: of several networks the first, the others are joined before the start.
+impl fmt::Display for NetworkMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bridge => f.write_str("bridge"),
+            Self::Named(networks) => match networks.first() {
+                Some(first) => f.write_str(&first.name),
+                None => f.write_str("bridge"),
+            },
+            Self::Host => f.write_str("host"),
+            Self::None => f.write_str("none"),
+            Self::Container(name) => write!(f, "container:{name}"),
+        }
+    }
 }
 
 /// What is mounted in a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Files {
-    /// Directories, files and volumes.
-    pub mounts: Vec<Mount>,
+    /// Directories, files and volumes. A path of the host must exist, but for one with options.
+    pub mounts: Vec<Volume>,
     /// Directories in memory, with their options.
     pub tmpfs: BTreeMap<String, String>,
     /// Whether the root can only be read.
     pub read_only: bool,
     /// Devices: on the host, inside, and what may be done with them (`rwm`).
     pub devices: Vec<(String, String, String)>,
-}
-
-/// One thing that is mounted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
-    /// What.
-    pub source: Source,
-    /// Where, inside.
-    pub target: String,
-    /// Whether it can only be read.
-    pub read_only: bool,
-}
-
-/// What is mounted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// A path of the host, which must exist.
-    Path(String),
-    /// A volume of Docker's, made where it is missing.
-    Volume(String),
-    /// A volume without a name, removed with the container.
-    Anonymous,
 }
 
 /// How much a container may use.
@@ -161,8 +149,8 @@ pub struct Limits {
     pub cpuset: Option<String>,
     /// Processes; -1 is no limit.
     pub pids: Option<i64>,
-    /// Limits of each process, soft and hard; -1 is none.
-    pub ulimits: BTreeMap<String, (i64, i64)>,
+    /// Limits of each process.
+    pub ulimits: BTreeMap<String, Ulimit>,
     /// How soon the kernel ends it when memory is short.
     pub oom_score_adj: i16,
 }
@@ -194,6 +182,18 @@ pub struct Security {
     pub runtime: Option<String>,
 }
 
+/// What becomes of the image's own health check.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OwnCheck {
+    /// It is carried out as the image says.
+    #[default]
+    AsIs,
+    /// It is not: another one is in its place.
+    Off,
+    /// It is, with another timing.
+    Timed(HealthTiming),
+}
+
 /// What is in place of the timing of the image's health check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HealthTiming {
@@ -203,6 +203,10 @@ pub struct HealthTiming {
     pub timeout: Option<Duration>,
     /// How many bad ones in a row count.
     pub retries: Option<u16>,
+    /// How long bad ones do not count after the start.
+    pub start_period: Option<Duration>,
+    /// From one check to the next in that time.
+    pub start_interval: Option<Duration>,
 }
 
 impl ContainerSpec {
@@ -212,13 +216,15 @@ impl ContainerSpec {
             identity,
             revision,
             image: image.into(),
+            platform: None,
+            build: None,
             labels: BTreeMap::new(),
             process: Process::default(),
             network: Network::default(),
             files: Files::default(),
             limits: Limits::default(),
             security: Security::default(),
-            health: None,
+            health: OwnCheck::AsIs,
         }
     }
 

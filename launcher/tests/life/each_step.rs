@@ -101,6 +101,21 @@ async fn killed_after_each_call_and_started_as_another_revision() {
     }
 }
 
+/// Writing the same definition again is no rollout.
+#[tokio::test(start_paused = true)]
+async fn the_same_definition_written_again_is_adopted() {
+    let mut world = World::new();
+    world.live().await;
+    let before = world.ours();
+    world.spec = spec("99-0a1b2c3d");
+    world.terms.revision = world.spec.revision;
+    let (mut life, step) = world.live().await;
+    assert!(step.ready);
+    assert_eq!(world.ours(), before);
+    world.end(&mut life).await;
+    world.check_left();
+}
+
 /// Its keys stay while nobody knows yet whether it is healthy.
 #[tokio::test(start_paused = true)]
 async fn what_is_adopted_stays_published() {

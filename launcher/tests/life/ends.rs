@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use launcher::life::{Exit, Health, Life, OWN_FAILURE, Phase};
+use launcher::life::{Action, Exit, Health, Life, OWN_FAILURE, Phase};
 use launcher::runtime::RuntimeError;
 use launcher::runtime::fake::Registry;
 use tokio::time::Instant;
@@ -83,6 +83,75 @@ async fn it_is_never_served() {
     world.etcd = false;
     let (_, step) = world.live().await;
     failed(&step.exit.unwrap(), OWN_FAILURE, &["not served in 50s"]);
+    world.check_left();
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_not_ended_because_etcd_is_away() {
+    let mut world = World::new();
+    world.etcd = false;
+    world.keys.away = true;
+    let mut life = Life::new(world.terms.clone(), Instant::now());
+    let began = Instant::now();
+    let late = world.terms.publish_timeout * 3;
+    let step = world.go_on(&mut life, |_| began.elapsed() > late).await;
+    assert_eq!((step.ready, step.exit), (false, None));
+    assert_eq!(step.status, "waiting until etcd answers, to be published");
+    world.etcd = true;
+    let step = world.go_on(&mut life, |step| step.ready).await;
+    assert_eq!(step.exit, None);
+    world.end(&mut life).await;
+    world.check_left();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_served_and_not_healthy_is_not_ready() {
+    let mut world = World::new();
+    let mut life = Life::new(world.terms.clone(), Instant::now());
+    while life.phase() != Phase::Publish {
+        world.step(&mut life).await;
+    }
+    world.health = Health::Down("503".to_owned());
+    world.step(&mut life).await;
+    let step = world.step(&mut life).await;
+    assert!(world.keys.served && !step.ready, "{step:?}");
+    world.health = Health::Up;
+    assert!(world.step(&mut life).await.ready);
+    world.end(&mut life).await;
+    world.check_left();
+}
+
+/// Not by force, as soon as Docker tells what runs.
+#[tokio::test(start_paused = true)]
+async fn it_is_told_to_end_before_docker_answers() {
+    let mut world = World::new();
+    world.live().await;
+    world.runtime.set_up(false);
+    world.stop = true;
+    let mut life = Life::new(world.terms.clone(), Instant::now());
+    for _ in 0..3 {
+        world.step(&mut life).await;
+    }
+    world.runtime.set_up(true);
+    let told = |step: &launcher::life::Step| matches!(step.action, Some(Action::Terminate(_)));
+    world.go_on(&mut life, told).await;
+    assert_eq!(world.end(&mut life).await.code, 0);
+    world.check_left();
+}
+
+/// Keys of an earlier life are withdrawn, though nothing of it runs.
+#[tokio::test(start_paused = true)]
+async fn it_is_told_to_end_when_only_keys_are_left() {
+    let mut world = World::new();
+    world.keys.present = 1;
+    let mut life = Life::new(world.terms.clone(), Instant::now());
+    assert_eq!(
+        world.end(&mut life).await,
+        Exit {
+            code: 0,
+            message: None
+        }
+    );
     world.check_left();
 }
 

@@ -7,7 +7,9 @@ use launcher::life::{
     Action, Exit, Facts, Health, Keys, Life, Phase, Publish, Step, Terms, carry_out,
 };
 use launcher::runtime::fake::{FakeRuntime, Registry};
-use launcher::runtime::{Container, ContainerRuntime as _, ContainerSpec, Identity, Image, State};
+use launcher::runtime::{
+    Container, ContainerRuntime as _, ContainerSpec, Identity, Image, Instance, State,
+};
 use tokio::time::{Instant, timeout};
 
 pub const IMAGE: &str = "web:1";
@@ -17,7 +19,7 @@ const AT_MOST: Duration = Duration::from_hours(1);
 pub fn identity() -> Identity {
     Identity {
         service: "web".parse().unwrap(),
-        instance: None,
+        instance: Instance::Newest,
         host_id: "host-a".parse().unwrap(),
     }
 }
@@ -100,7 +102,7 @@ impl World {
                 .map(|image| image.is_some()),
             containers: self.runtime.list(&self.spec.identity).await.ok(),
             health: self.health.clone(),
-            keys: self.keys,
+            keys: self.keys.clone(),
             connections: self.connections,
             drained: false,
             last_lines: "last words".to_owned(),
@@ -142,6 +144,7 @@ impl World {
                 present: is_wanted.into(),
                 served: is_wanted,
                 withdrawn: !is_wanted,
+                ..Keys::default()
             };
         }
     }
@@ -159,7 +162,7 @@ impl World {
     pub async fn go_on(&mut self, life: &mut Life, is_so: impl Fn(&Step) -> bool) -> Step {
         let going = async {
             loop {
-                let keys = self.keys;
+                let keys = self.keys.clone();
                 let step = self.step(life).await;
                 if is_so(&step) {
                     return step;

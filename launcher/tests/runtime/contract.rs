@@ -1,9 +1,10 @@
 //! What every runtime promises.
 
+use launcher::definition::{Port, Protocol};
 use launcher::runtime::spec::{NetworkMode, PortMapping};
 use launcher::runtime::{Container, ContainerRuntime, ContainerSpec, RuntimeError, State};
 
-use crate::{Rig, ended, identity, revision, seen, spec, started};
+use crate::{Rig, ended, identity, joined, revision, seen, spec, started};
 
 pub async fn a_life<R: Rig>(rig: &R) {
     let (runtime, spec) = (rig.runtime(), spec(rig));
@@ -137,9 +138,10 @@ pub async fn a_taken_port<R: Rig>(rig: &R) {
     let mut spec = spec(rig);
     let port = rig.taken_port().await;
     spec.network.ports.push(PortMapping {
-        container: "80/tcp".to_owned(),
-        address: None,
-        host: Some(port),
+        target: Port(80),
+        published: Some(Port(port)),
+        host_ip: None,
+        protocol: Protocol::Tcp,
     });
     let ours = rig.runtime().create(&spec).await.unwrap();
     let error = rig.runtime().start(&ours).await.unwrap_err();
@@ -150,8 +152,7 @@ pub async fn a_taken_port<R: Rig>(rig: &R) {
 
 pub async fn a_missing_network<R: Rig>(rig: &R) {
     let mut spec = spec(rig);
-    let missing = ("no-such-network".to_owned(), Vec::new());
-    spec.network.mode = NetworkMode::Named(vec![missing]);
+    spec.network.mode = NetworkMode::Named(vec![joined("no-such-network")]);
     let runtime = rig.runtime();
     // Docker may say so when it is made or when it is started.
     let error = match runtime.create(&spec).await {

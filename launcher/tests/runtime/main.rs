@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use launcher::runtime::spec::Joined;
 use launcher::runtime::{
-    Container, ContainerRuntime, ContainerSpec, Identity, Ours, RuntimeError, State,
+    Container, ContainerRuntime, ContainerSpec, Identity, Instance, Ours, RuntimeError, State,
 };
 use libtest_mimic::{Arguments, Trial};
 use presence::model::DefinitionRevision;
@@ -63,13 +64,20 @@ fn identity() -> Identity {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     Identity {
         service: format!("web-{number}").parse().unwrap(),
-        instance: None,
+        instance: Instance::Newest,
         host_id: "host-a".parse().unwrap(),
     }
 }
 
 fn revision() -> DefinitionRevision {
     "42-0a1b2c3d".parse().unwrap()
+}
+
+fn joined(network: &str) -> Joined {
+    Joined {
+        name: network.to_owned(),
+        aliases: Vec::new(),
+    }
 }
 
 fn spec<R: Rig>(rig: &R) -> ContainerSpec {

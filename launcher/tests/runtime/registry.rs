@@ -15,7 +15,7 @@ async fn registry(real: &Real) -> Registry {
 
 async fn failed(real: &Real, registry: &Registry, gives: Gives) -> RuntimeError {
     registry.set(gives);
-    let pulled = real.runtime().pull(&registry.image(), |_| ()).await;
+    let pulled = real.runtime().pull(&registry.image(), None, |_| ()).await;
     let error = pulled.unwrap_err();
     assert!(error.to_string().contains(&registry.image()), "{error}");
     error
@@ -26,7 +26,7 @@ pub async fn pulled_with_progress(real: &Real) {
     let mut words = Vec::new();
     let telling = |progress: &launcher::runtime::PullProgress| words.push(progress.to_string());
     real.runtime()
-        .pull(&registry.image(), telling)
+        .pull(&registry.image(), None, telling)
         .await
         .unwrap();
     let image = real.runtime().image(&registry.image()).await.unwrap();
@@ -45,7 +45,11 @@ pub async fn pulled_with_progress(real: &Real) {
 pub async fn not_there(real: &Real) {
     let registry = registry(real).await;
     let missing = format!("{}/image:2", registry.name());
-    let error = real.runtime().pull(&missing, |_| ()).await.unwrap_err();
+    let error = real
+        .runtime()
+        .pull(&missing, None, |_| ())
+        .await
+        .unwrap_err();
     assert!(matches!(error, RuntimeError::NoSuchImage { .. }), "{error}");
     assert!(error.to_string().contains(&missing), "{error}");
 }
@@ -77,11 +81,14 @@ pub async fn has_credentials(real: &Real) {
         config(format!(
             r#"{{"auths": {{"{name}": {{"auth": "{auth}"}}}}}}"#
         ));
-        let pulled = runtime.pull(&registry.image(), |_| ()).await;
+        let pulled = runtime.pull(&registry.image(), None, |_| ()).await;
         assert_eq!(pulled.is_ok(), holds, "{pulled:?}");
     }
     config(format!(r#"{{"credHelpers": {{"{name}": "of-nobody"}}}}"#));
-    let error = runtime.pull(&registry.image(), |_| ()).await.unwrap_err();
+    let error = runtime
+        .pull(&registry.image(), None, |_| ())
+        .await
+        .unwrap_err();
     assert!(matches!(error, RuntimeError::Credentials { .. }), "{error}");
     assert!(error.to_string().contains("config.json"), "{error}");
 }
@@ -99,7 +106,7 @@ pub async fn down(real: &Real) {
     );
     let image = registry.image();
     drop(registry);
-    let error = real.runtime().pull(&image, |_| ()).await.unwrap_err();
+    let error = real.runtime().pull(&image, None, |_| ()).await.unwrap_err();
     assert!(
         matches!(error, RuntimeError::RegistryDown { .. }),
         "{error}"
@@ -113,7 +120,7 @@ pub async fn silent(real: &Real) {
     let impatient = impatient.with_pull_silence(Duration::from_millis(500));
     for gives in [Gives::Nothing, Gives::NoLayer] {
         registry.set(gives);
-        let pulled = impatient.pull(&registry.image(), |_| ()).await;
+        let pulled = impatient.pull(&registry.image(), None, |_| ()).await;
         let error = pulled.unwrap_err();
         assert!(
             matches!(error, RuntimeError::RegistryDown { .. }),

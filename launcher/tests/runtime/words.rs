@@ -1,10 +1,13 @@
 //! What a container is to be, and what Docker's own client says that it is.
 
-use launcher::runtime::spec::{HealthTiming, Mount, NetworkMode, PortMapping, Source};
+use launcher::definition::{Port, Protocol};
+use launcher::runtime::spec::{
+    HealthTiming, Joined, NetworkMode, OwnCheck, PortMapping, Source, Ulimit, Volume,
+};
 use launcher::runtime::{Container, ContainerRuntime as _, RuntimeError, State};
 
 use crate::real::Real;
-use crate::{Rig as _, seen, spec};
+use crate::{Rig as _, joined, seen, spec};
 
 pub async fn as_docker_has_it(real: &Real) {
     let mut spec = spec(real);
@@ -20,23 +23,29 @@ pub async fn as_docker_has_it(real: &Real) {
     process.working_dir = Some(text("/tmp"));
     spec.files.read_only = true;
     spec.files.tmpfs.insert(text("/run"), text("size=1m"));
-    spec.files.mounts.push(Mount {
+    spec.files.mounts.push(Volume {
         source: Source::Path(text("/usr/share")),
         target: text("/shared"),
         read_only: true,
+        options: Vec::new(),
     });
     spec.limits.memory = Some(64 << 20);
     spec.limits.nano_cpus = Some(500_000_000);
-    spec.limits.ulimits.insert(text("nofile"), (100, 200));
+    let nofile = Ulimit {
+        soft: 100,
+        hard: 200,
+    };
+    spec.limits.ulimits.insert(text("nofile"), nofile);
     spec.security.cap_drop.push(text("NET_RAW"));
     spec.network.hostname = Some(text("inside"));
     spec.network
         .extra_hosts
         .insert(text("db"), text("10.0.0.9"));
     spec.network.ports.push(PortMapping {
-        container: text("80/tcp"),
-        address: Some([127, 0, 0, 1].into()),
-        host: None,
+        target: Port(80),
+        published: None,
+        host_ip: Some([127, 0, 0, 1].into()),
+        protocol: Protocol::Tcp,
     });
     let ours = real.runtime().create(&spec).await.unwrap();
     real.runtime().start(&ours).await.unwrap();
@@ -141,8 +150,11 @@ pub async fn several_networks(real: &Real) {
         real.docker.run(&["network", "create", name]).await.unwrap();
     }
     let mut spec = spec(real);
-    let joined = |name: &String| (name.clone(), vec![format!("web-on-{name}")]);
-    spec.network.mode = NetworkMode::Named(names.iter().map(joined).collect());
+    let known_there = |name: &String| Joined {
+        name: name.clone(),
+        aliases: vec![format!("web-on-{name}")],
+    };
+    spec.network.mode = NetworkMode::Named(names.iter().map(known_there).collect());
     let ours = real.runtime().create(&spec).await.unwrap();
     real.runtime().start(&ours).await.unwrap();
     let container = real.runtime().inspect(&ours).await.unwrap().unwrap();
@@ -157,8 +169,7 @@ pub async fn several_networks(real: &Real) {
     real.runtime().remove(&ours).await.unwrap();
 
     // One that it cannot be on: nothing is left.
-    let host = ("host".to_owned(), Vec::new());
-    spec.network.mode = NetworkMode::Named(vec![joined(&names[0]), host]);
+    spec.network.mode = NetworkMode::Named(vec![known_there(&names[0]), joined("host")]);
     let error = real.runtime().create(&spec).await.unwrap_err();
     assert!(matches!(error, RuntimeError::Refused { .. }), "{error}");
     assert!(
@@ -170,8 +181,7 @@ pub async fn several_networks(real: &Real) {
     );
 
     // One that does not exist: Docker says so when it is started.
-    let missing = ("no-such-network".to_owned(), Vec::new());
-    spec.network.mode = NetworkMode::Named(vec![joined(&names[0]), missing]);
+    spec.network.mode = NetworkMode::Named(vec![known_there(&names[0]), joined("no-such-network")]);
     let ours = real.runtime().create(&spec).await.unwrap();
     let error = real.runtime().start(&ours).await.unwrap_err();
     assert!(
@@ -199,10 +209,10 @@ pub async fn image_health(real: &Real) {
     let mut spec = spec(real);
     spec.image = image.tag().to_owned();
     // In place of the image's: the first comes after an interval.
-    spec.health = Some(HealthTiming {
+    spec.health = OwnCheck::Timed(HealthTiming {
         interval: Some(std::time::Duration::from_millis(100)),
-        timeout: None,
         retries: Some(1),
+        ..HealthTiming::default()
     });
     let ours = runtime.create(&spec).await.unwrap();
     let nudges = runtime.nudges(&ours);

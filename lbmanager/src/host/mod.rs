@@ -30,13 +30,6 @@ pub mod subnet;
 pub mod sysctl;
 pub mod vips;
 
-pub use self::pass::{Host, HostPlan, HostSettings, Report};
+use presence::process::words::chain;
 
-/// An error and what it is due to, on one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
-}
+pub use self::pass::{Host, HostPlan, HostSettings, Report};

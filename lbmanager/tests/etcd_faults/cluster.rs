@@ -48,6 +48,7 @@ async fn any_one_member_may_be_stopped() {
             .await
             .unwrap();
         rig.etcd.resume(member).unwrap();
+        rig.etcd.leader().await.unwrap();
     }
     rig.put("web", &[E]).await;
     rig.until_serving("web", &[A, B, C, D, E]).await;

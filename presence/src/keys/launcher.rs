@@ -37,6 +37,11 @@ pub fn history_prefix(service: &ServiceName) -> String {
     format!("{ROOT}/history/{service}/")
 }
 
+/// What to list and to watch for all instances.
+pub fn all_instances_prefix() -> String {
+    format!("{ROOT}/instances/")
+}
+
 /// What to list and to watch for the instances of a service on all hosts.
 pub fn instances_prefix(service: &ServiceName) -> String {
     format!("{ROOT}/instances/{service}/")
@@ -127,6 +132,7 @@ mod tests {
         }
         assert_eq!(services_prefix(), "/launcher/services/");
         assert_eq!(history_prefix(&name), "/launcher/history/nginx/");
+        assert_eq!(all_instances_prefix(), "/launcher/instances/");
         assert_eq!(instances_prefix(&name), "/launcher/instances/nginx/");
         assert_eq!(bad_prefix(&name), "/launcher/bad/nginx/");
         assert_eq!(

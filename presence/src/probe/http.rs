@@ -109,7 +109,7 @@ async fn beginning(response: &mut Response) -> reqwest::Result<Vec<u8>> {
 
 /// What lies behind an error: its other words name the URL, which is known and
 /// may hold a password.
-fn root_cause(error: &reqwest::Error) -> String {
+pub fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 pub use body::{BadPattern, Body};
-pub use http::HttpTarget;
+pub use http::{HttpTarget, root_cause};
 pub use judge::{Judge, REPEAT, Rules, Verdict};
 pub use status::{InvalidStatuses, Statuses};
 pub use target::{Expected, InvalidTarget, Target};

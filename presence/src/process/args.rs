@@ -74,6 +74,13 @@ pub struct DaemonArgs {
     #[command(flatten)]
     pub listen: ListenArgs,
 
+    #[command(flatten)]
+    state: StateArgs,
+}
+
+/// Flags of commands that keep something in files.
+#[derive(Debug, Clone, Args)]
+pub struct StateArgs {
     /// Where to keep what must survive a restart [env: STATE_DIRECTORY]
     #[arg(long, value_name = "DIRECTORY")]
     state_dir: Option<PathBuf>,
@@ -95,6 +102,13 @@ impl ListenArgs {
 }
 
 impl DaemonArgs {
+    /// As [`StateArgs::state_dir`].
+    pub fn state_dir(&self, default: &Path) -> Result<StateDir, StateError> {
+        self.state.state_dir(default)
+    }
+}
+
+impl StateArgs {
     /// The state directory: the flag's, systemd's (`StateDirectory=`), or the
     /// binary's own default; made where it is missing.
     pub fn state_dir(&self, default: &Path) -> Result<StateDir, StateError> {
@@ -146,14 +160,14 @@ mod tests {
     fn the_state_directory_is_the_flag_s_then_systemd_s_then_the_binary_s() {
         let default = Path::new("/var/lib/lbmanager");
         let systemd = || Some(PathBuf::from("/var/lib/private/a:/var/lib/b"));
-        let none = cli(&[]).unwrap().daemon;
+        let none = cli(&[]).unwrap().daemon.state;
         assert_eq!(none.choose(None, default), default);
         assert_eq!(none.choose(Some(PathBuf::new()), default), default);
         assert_eq!(
             none.choose(systemd(), default),
             Path::new("/var/lib/private/a")
         );
-        let flag = cli(&["--state-dir=/tmp/a:b"]).unwrap().daemon;
+        let flag = cli(&["--state-dir=/tmp/a:b"]).unwrap().daemon.state;
         assert_eq!(flag.choose(systemd(), default), Path::new("/tmp/a:b"));
     }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use super::logging;
+use super::logging::{self, Descriptor};
 use crate::store::StoreError;
 
 /// The command line is wrong (`EX_USAGE` of sysexits.h).
@@ -174,7 +174,7 @@ fn tell(program: &str, failure: &Failure) {
     }
     // The journal takes the priority of a line of text from such a prefix:
     // sd-daemon(3). 3 is "error".
-    let priority = if logging::stderr_is_journal() {
+    let priority = if logging::is_journal(Descriptor::Stderr) {
         "<3>"
     } else {
         ""

@@ -76,17 +76,30 @@ pub fn init(format: LogFormat) -> Result<(), LoggingError> {
         .map_err(|_| LoggingError::Twice)
 }
 
-/// Whether stderr is connected to the journal, as systemd tells its services
-/// by `JOURNAL_STREAM`: `systemd.exec(5)`.
-pub fn stderr_is_journal() -> bool {
+/// Where a program writes to, besides files of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Descriptor {
+    /// Its standard output.
+    Stdout,
+    /// Its standard error.
+    Stderr,
+}
+
+/// Whether this is connected to the journal, as systemd tells its services by
+/// `JOURNAL_STREAM`: `systemd.exec(5)`.
+pub fn is_journal(descriptor: Descriptor) -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
         return false;
     };
     // The file behind the descriptor, without taking the descriptor.
-    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else {
+    let file = match descriptor {
+        Descriptor::Stdout => "/proc/self/fd/1",
+        Descriptor::Stderr => "/proc/self/fd/2",
+    };
+    let Ok(file) = std::fs::metadata(file) else {
         return false;
     };
-    stream == format!("{}:{}", stderr.st_dev(), stderr.st_ino())
+    stream == format!("{}:{}", file.st_dev(), file.st_ino())
 }
 
 fn filter(text: &str) -> Result<EnvFilter, LoggingError> {
@@ -111,7 +124,7 @@ fn output(format: LogFormat) -> Result<Output, LoggingError> {
         LogFormat::Json => Ok(json(io::stderr)),
         LogFormat::Journald => journal().map_err(LoggingError::Journal),
         // A service whose journal cannot be reached still has its stderr.
-        LogFormat::Auto if stderr_is_journal() => {
+        LogFormat::Auto if is_journal(Descriptor::Stderr) => {
             Ok(journal().unwrap_or_else(|_| text(io::stderr, false)))
         }
         LogFormat::Text | LogFormat::Auto => Ok(text(io::stderr, colours())),

@@ -13,6 +13,7 @@
 //! | [`etcd_args`] | how etcd is reached: etcdctl's flags and variables |
 //! | [`exit`] | exit codes, and the last words on stderr |
 //! | [`health`] | heartbeats and readiness: one vocabulary for systemd and HTTP |
+//! | [`host_address`] | where this host is reached by others |
 //! | [`http`] | `/metrics`, `/healthz`, `/readyz` |
 //! | [`logging`] | one event a line: journal, text or JSON |
 //! | [`metrics`] | the registry, with prefix and build information |
@@ -33,6 +34,7 @@ pub mod duration;
 pub mod etcd_args;
 pub mod exit;
 pub mod health;
+pub mod host_address;
 pub mod http;
 pub mod logging;
 pub mod metrics;

@@ -1,5 +1,6 @@
 //! Times, columns and lists as people read them.
 
+use std::error::Error;
 use std::fmt::Display;
 
 use jiff::Timestamp;
@@ -27,6 +28,20 @@ fn distance(seconds: u64) -> String {
         (0, _, _) => format!("{hours}h {}m", minutes % 60),
         _ => format!("{days}d {}h", hours % 24),
     }
+}
+
+/// An error and what it is due to, on one line. What a cause repeats is said once.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !words.contains(&more) {
+            words = format!("{words}: {more}");
+        }
+        cause = error.source();
+    }
+    words
 }
 
 /// The first few, and how many more.

@@ -87,7 +87,8 @@ pub struct Report {
     pub lease: Option<LeaseId>,
     /// Keys that are wanted, and those whose deletion is not confirmed yet.
     pub keys: BTreeMap<String, Standing>,
-    /// Keys that were ours, and when they were known not to be any more.
+    /// Keys that were ours and are not any more: when they were deleted, or else
+    /// when they were last seen as ours.
     pub gone: BTreeMap<String, Revision>,
     /// The lease of an earlier life may hold more keys: it was not asked yet.
     pub may_be_more: bool,

@@ -241,8 +241,13 @@ impl State {
             }
             // Whether it was ours or not: now it is not.
             Step::Delete(name, _) => {
-                self.keys.remove(name);
-                self.gone.insert(name.clone(), commit.header.revision);
+                let key = self.keys.remove(name);
+                // If it was not, then since some time after it was last seen.
+                let at = match key.and_then(|key| key.seen_at()) {
+                    Some(seen) if !commit.succeeded => seen,
+                    _ => commit.header.revision,
+                };
+                self.gone.insert(name.clone(), at);
             }
             // Not what it was taken for: to be read again.
             _ => {}

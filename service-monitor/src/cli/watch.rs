@@ -12,6 +12,7 @@ use presence::process::args::ListenArgs;
 use presence::process::clock::Clock;
 use presence::process::daemon::Daemon;
 use presence::process::exit::Failure;
+use presence::process::host_address::AddressArgs;
 use presence::process::shutdown::Shutdown;
 use presence::process::{duration, metrics};
 use presence::semaphore::Semaphore;
@@ -19,7 +20,6 @@ use tokio::sync::watch;
 
 use super::EtcdCommand;
 use super::lease::ttl;
-use crate::address::AddressArgs;
 use crate::metrics::Metrics;
 use crate::prober::Prober;
 use crate::releaser::Releaser;

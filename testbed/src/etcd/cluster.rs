@@ -121,7 +121,9 @@ impl EtcdCluster {
         Ok(())
     }
 
-    /// Waits for a leader that is up and knows that it leads, and gives its index.
+    /// Waits until all that are up follow the same leader, and gives its index. A member that was
+    /// deposed while it was paused may believe for a while that it leads, and what it is asked to
+    /// write then is lost.
     pub async fn leader(&self) -> Result<usize> {
         let found = wait::until("a leader of etcd", ELECTION_DEADLINE, || async {
             let mut seen = Vec::new();
@@ -131,13 +133,13 @@ impl EtcdCluster {
                     Err(error) => return Err(error.to_string()),
                 }
             }
-            // One that was deposed while it was paused may still believe that it leads.
-            let newest = seen
-                .iter()
-                .max_by_key(|(_, status)| status.term)
-                .map(|(_, status)| *status);
-            let leads = |status: &Status| newest.is_some_and(|newest| newest.leader == status.id);
-            let leader = seen.iter().find(|(_, status)| leads(status));
+            let leads = |(_, status): &&(usize, Status)| status.id == status.leader;
+            let leader = seen.iter().find(leads).filter(|(_, leading)| {
+                let follows = |status: &Status| {
+                    (status.leader, status.term) == (leading.leader, leading.term)
+                };
+                seen.iter().all(|(_, status)| follows(status))
+            });
             leader.map(|(index, _)| *index).ok_or(format!("{seen:?}"))
         });
         Ok(found.await?)

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, EndpointSettings, HealthConfig, HostConfig,
-    HostConfigLogConfig, Mount as ApiMount, MountType, NetworkingConfig, PortBinding,
-    ResourcesUlimits,
+    HostConfigLogConfig, Mount, MountType, NetworkingConfig, PortBinding, ResourcesUlimits,
 };
 
 use crate::runtime::spec::{
-    ContainerSpec, HealthTiming, Limits, Mount, Network, NetworkMode, PortMapping, Source,
+    ContainerSpec, HealthTiming, Joined, Limits, Network, NetworkMode, OwnCheck, PortMapping,
+    Source, Ulimit, Volume,
 };
 
-/// Keeps what was written until it is read, in little space, and does not fill the disk.
+/// Keeps what was written until it is read, in little space.
 const LOG_DRIVER: &str = "local";
+/// So that no disk is filled, whatever the daemon's own defaults are: 100 MB before compression, of
+/// which the oldest go first. So much may come while nobody takes it.
+const LOG_LIMITS: [(&str, &str); 2] = [("max-size", "20m"), ("max-file", "5")];
 
 pub(super) fn of(spec: &ContainerSpec) -> ContainerCreateBody {
     let process = &spec.process;
@@ -31,8 +34,8 @@ pub(super) fn of(spec: &ContainerSpec) -> ContainerCreateBody {
         open_stdin: Some(process.stdin_open),
         stop_signal: process.stop_signal.clone(),
         hostname: spec.network.hostname.clone(),
-        exposed_ports: some(ports.iter().map(|port| port.container.clone()).collect()),
-        healthcheck: spec.health.map(health),
+        exposed_ports: some(ports.iter().map(PortMapping::inside).collect()),
+        healthcheck: health(spec.health),
         networking_config: first_network(&spec.network.mode),
         host_config: Some(host_config(spec)),
         ..ContainerCreateBody::default()
@@ -41,20 +44,24 @@ pub(super) fn of(spec: &ContainerSpec) -> ContainerCreateBody {
 
 fn host_config(spec: &ContainerSpec) -> HostConfig {
     let (files, network, security) = (&spec.files, &spec.network, &spec.security);
+    // Only the older form takes all options; it makes a path that is missing.
+    let (plain, special): (Vec<&Volume>, _) =
+        files.mounts.iter().partition(|one| one.options.is_empty());
     HostConfig {
         log_config: Some(HostConfigLogConfig {
             typ: Some(LOG_DRIVER.to_owned()),
-            config: None,
+            config: Some(LOG_LIMITS.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
         }),
         init: Some(spec.process.init),
         group_add: some(spec.process.groups.clone()),
-        network_mode: Some(network_mode(&network.mode)),
+        network_mode: Some(network.mode.to_string()),
         port_bindings: Some(port_bindings(network)),
         dns: some(network.dns.clone()),
         dns_options: some(network.dns_options.clone()),
         dns_search: some(network.dns_search.clone()),
         extra_hosts: some(pairs(&network.extra_hosts, ':')),
-        mounts: some(files.mounts.iter().map(mount).collect()),
+        mounts: some(plain.into_iter().map(mount).collect()),
+        binds: some(special.into_iter().map(ToString::to_string).collect()),
         tmpfs: Some(map(&files.tmpfs)),
         readonly_rootfs: Some(files.read_only),
         devices: some(files.devices.iter().map(device).collect()),
@@ -74,10 +81,10 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
 }
 
 fn limits(limits: &Limits) -> HostConfig {
-    let ulimit = |(name, (soft, hard)): (&String, &(i64, i64))| ResourcesUlimits {
+    let ulimit = |(name, limit): (&String, &Ulimit)| ResourcesUlimits {
         name: Some(name.clone()),
-        soft: Some(*soft),
-        hard: Some(*hard),
+        soft: Some(limit.soft),
+        hard: Some(limit.hard),
     };
     HostConfig {
         memory: limits.memory.map(signed),
@@ -94,61 +101,49 @@ fn limits(limits: &Limits) -> HostConfig {
     }
 }
 
-fn network_mode(mode: &NetworkMode) -> String {
-    match mode {
-        NetworkMode::Bridge => "bridge".to_owned(),
-        // Others are joined before the start.
-        NetworkMode::Named(networks) => match networks.first() {
-            Some((first, _)) => first.clone(),
-            None => "bridge".to_owned(),
-        },
-        NetworkMode::Host => "host".to_owned(),
-        NetworkMode::None => "none".to_owned(),
-        NetworkMode::Container(name) => format!("container:{name}"),
-    }
-}
-
 fn first_network(mode: &NetworkMode) -> Option<NetworkingConfig> {
     let NetworkMode::Named(networks) = mode else {
         return None;
     };
-    let endpoint = |(network, aliases): &(String, Vec<String>)| {
-        let settings = EndpointSettings {
-            aliases: Some(aliases.clone()),
-            ..EndpointSettings::default()
-        };
-        HashMap::from([(network.clone(), settings)])
-    };
+    let endpoint = |joined: &Joined| HashMap::from([(joined.name.clone(), settings(joined))]);
     Some(NetworkingConfig {
         endpoints_config: networks.first().map(endpoint),
     })
 }
 
+/// How it is known on this network.
+pub(super) fn settings(joined: &Joined) -> EndpointSettings {
+    EndpointSettings {
+        aliases: Some(joined.aliases.clone()),
+        ..EndpointSettings::default()
+    }
+}
+
 fn port_bindings(network: &Network) -> HashMap<String, Option<Vec<PortBinding>>> {
     let binding = |port: &PortMapping| PortBinding {
-        host_ip: port.address.map(|address| address.to_string()),
-        host_port: port.host.map(|port| port.to_string()),
+        host_ip: port.host_ip.map(|address| address.to_string()),
+        host_port: port.published.map(|port| port.to_string()),
     };
     let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &network.ports {
-        let of_port = bindings.entry(port.container.clone()).or_default();
+        let of_port = bindings.entry(port.inside()).or_default();
         of_port.get_or_insert_default().push(binding(port));
     }
     bindings
 }
 
-fn mount(mount: &Mount) -> ApiMount {
-    let (typ, source) = match &mount.source {
+fn mount(volume: &Volume) -> Mount {
+    let (typ, source) = match &volume.source {
         Source::Path(path) => (MountType::BIND, Some(path.clone())),
         Source::Volume(name) => (MountType::VOLUME, Some(name.clone())),
         Source::Anonymous => (MountType::VOLUME, None),
     };
-    ApiMount {
+    Mount {
         typ: Some(typ),
         source,
-        target: Some(mount.target.clone()),
-        read_only: Some(mount.read_only),
-        ..ApiMount::default()
+        target: Some(volume.target.clone()),
+        read_only: Some(volume.read_only),
+        ..Mount::default()
     }
 }
 
@@ -161,13 +156,26 @@ fn device((host, inside, permissions): &(String, String, String)) -> DeviceMappi
 }
 
 /// What is not given stays as the image has it.
-fn health(timing: HealthTiming) -> HealthConfig {
+fn health(check: OwnCheck) -> Option<HealthConfig> {
+    match check {
+        OwnCheck::AsIs => None,
+        OwnCheck::Off => Some(HealthConfig {
+            test: Some(vec!["NONE".to_owned()]),
+            ..HealthConfig::default()
+        }),
+        OwnCheck::Timed(timing) => Some(timed(timing)),
+    }
+}
+
+fn timed(timing: HealthTiming) -> HealthConfig {
     let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
     HealthConfig {
+        test: None,
         interval: timing.interval.map(nanos),
         timeout: timing.timeout.map(nanos),
         retries: timing.retries.map(i64::from),
-        ..HealthConfig::default()
+        start_period: timing.start_period.map(nanos),
+        start_interval: timing.start_interval.map(nanos),
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) enum Doing<'a> {
         image: &'a str,
     },
     Start(&'a Ours),
+    Exec(&'a Ours),
     /// A verb, and on what.
     Other(&'a str, &'a str),
 }
@@ -48,6 +49,7 @@ fn refusal(doing: Doing<'_>, answer: &str) -> RuntimeError {
         Doing::Pull(image) => not_pulled(image, answer),
         Doing::Create { name, image } => not_created(name, image, answer),
         Doing::Start(ours) => not_started(ours, answer),
+        Doing::Exec(ours) => not_executed(ours, answer),
         Doing::Other(verb, object) => RuntimeError::Refused {
             doing: format!("{verb} {object}"),
             answer,
@@ -144,6 +146,17 @@ fn not_started(ours: &Ours, answer: String) -> RuntimeError {
             doing: format!("start {container}"),
             answer,
         }
+    }
+}
+
+fn not_executed(ours: &Ours, answer: String) -> RuntimeError {
+    if answer.starts_with("No such container") {
+        let container = ours.to_string();
+        return RuntimeError::Gone { container };
+    }
+    RuntimeError::Refused {
+        doing: format!("run a command in {}", ours.name()),
+        answer,
     }
 }
 

@@ -5,7 +5,10 @@
 
 mod body;
 mod credentials;
+mod exec;
 mod failure;
+mod frames;
+mod logs;
 mod observe;
 
 use std::collections::HashMap;
@@ -15,20 +18,23 @@ use std::time::{Duration, SystemTime};
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{EndpointSettings, NetworkConnectRequest};
+use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
     InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
     RemoveContainerOptionsBuilder,
 };
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, TryFutureExt as _, TryStreamExt as _, stream};
+use futures::{Stream, StreamExt as _, TryFutureExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 use tokio::time::timeout;
 
 use self::failure::{Doing, failure, is_missing, server_error};
 use super::spec::NetworkMode;
-use super::{Container, ContainerRuntime, ContainerSpec, Identity, Image, Ours, PullProgress};
-use super::{RuntimeError, pull};
+use super::{
+    Container, ContainerRuntime, ContainerSpec, Executed, Frame, Identity, Image, Ours,
+    PullProgress, RuntimeError, pull,
+};
 
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// A registry that says nothing for so long is down. Docker tells of progress several times a
@@ -110,15 +116,12 @@ impl DockerRuntime {
         let NetworkMode::Named(networks) = &spec.network.mode else {
             return Ok(());
         };
-        for (network, aliases) in networks.iter().skip(1) {
+        for joined in networks.iter().skip(1) {
             let request = NetworkConnectRequest {
                 container: spec.name(),
-                endpoint_config: Some(EndpointSettings {
-                    aliases: Some(aliases.clone()),
-                    ..EndpointSettings::default()
-                }),
+                endpoint_config: Some(body::settings(joined)),
             };
-            client.connect_network(network, request).await?;
+            client.connect_network(&joined.name, request).await?;
         }
         Ok(())
     }
@@ -137,12 +140,15 @@ impl ContainerRuntime for DockerRuntime {
     async fn pull(
         &self,
         image: &str,
+        platform: Option<&str>,
         mut progress: impl FnMut(&PullProgress) + Send,
     ) -> Result<(), RuntimeError> {
         let client = self.client().await?;
         let registry = pull::registry(image);
         let credentials = credentials::of(&self.config, registry).await?;
-        let options = CreateImageOptionsBuilder::new().from_image(&pull::with_tag(image));
+        let options = CreateImageOptionsBuilder::new()
+            .from_image(&pull::with_tag(image))
+            .platform(platform.unwrap_or_default());
         let mut reports = client
             .create_image(Some(options.build()), None, credentials)
             .boxed();
@@ -172,8 +178,11 @@ impl ContainerRuntime for DockerRuntime {
             name: &name,
             image: &spec.image,
         };
-        let options = CreateContainerOptionsBuilder::new().name(&name).build();
-        let created = client.create_container(Some(options), body::of(spec)).await;
+        let options = CreateContainerOptionsBuilder::new()
+            .name(&name)
+            .platform(spec.platform.as_deref().unwrap_or_default());
+        let created = client.create_container(Some(options.build()), body::of(spec));
+        let created = created.await;
         let created = created.map_err(|error| self.failed(doing(), error))?;
         let ours = Ours::new(&created.id, &name);
         if let Err(error) = self.connect_networks(&client, spec).await {
@@ -192,13 +201,17 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     async fn inspect(&self, ours: &Ours) -> Result<Option<Container>, RuntimeError> {
+        self.inspect_as(ours.id(), ours.name()).await
+    }
+
+    async fn inspect_any(&self, name: &str) -> Result<Option<Container>, RuntimeError> {
+        self.inspect_as(name, name).await
+    }
+
+    async fn exec(&self, ours: &Ours, command: &[String]) -> Result<Executed, RuntimeError> {
         let client = self.client().await?;
-        let options = None::<InspectContainerOptions>;
-        match client.inspect_container(ours.id(), options).await {
-            Ok(found) => Ok(Some(observe::container(found))),
-            Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(self.failed(Doing::Other("inspect", ours.name()), error)),
-        }
+        let executed = exec::run(&client, ours, command).await;
+        executed.map_err(|error| self.failed(Doing::Exec(ours), error))
     }
 
     async fn list(&self, identity: &Identity) -> Result<Vec<(Ours, Container)>, RuntimeError> {
@@ -215,7 +228,7 @@ impl ContainerRuntime for DockerRuntime {
         let listed = listed.map_err(|error| self.failed(doing, error))?;
         // What is listed lacks much, and the name is told from others only by looking.
         let ids = listed.into_iter().filter_map(|summary| summary.id);
-        let found = stream::iter(ids).then(|id| self.inspect_listed(id));
+        let found = stream::iter(ids).then(async |id| self.inspect_as(&id, &id).await);
         let found: Vec<Option<Container>> = found.try_collect().await?;
         let ours = |container: Container| Some((identity.claim(&container)?, container));
         Ok(found.into_iter().flatten().filter_map(ours).collect())
@@ -260,20 +273,44 @@ impl ContainerRuntime for DockerRuntime {
             let failed = move |error| this.failed(Doing::Other("watch", ours.name()), error);
             Ok(events.map_ok(drop).map_err(failed))
         };
-        let mut ended = false;
-        let until_error = move |item: &Result<(), RuntimeError>| {
-            let goes_on = !ended;
-            ended = item.is_err();
-            std::future::ready(goes_on)
-        };
-        events.try_flatten_stream().take_while(until_error).boxed()
+        until_error(events.try_flatten_stream())
+    }
+
+    fn logs(
+        &self,
+        ours: &Ours,
+        since: Option<Timestamp>,
+    ) -> BoxStream<'static, Result<Frame, RuntimeError>> {
+        let (this, ours) = (self.clone(), ours.clone());
+        let frames = async move { this.follow(&ours, since).await };
+        until_error(frames.try_flatten_stream())
     }
 }
 
 impl DockerRuntime {
-    async fn inspect_listed(&self, id: String) -> Result<Option<Container>, RuntimeError> {
-        self.inspect(&Ours::new(&id, &id)).await
+    /// By ID or name; what is said of it names it as `called`.
+    async fn inspect_as(&self, id: &str, called: &str) -> Result<Option<Container>, RuntimeError> {
+        let client = self.client().await?;
+        let options = None::<InspectContainerOptions>;
+        match client.inspect_container(id, options).await {
+            Ok(found) => Ok(Some(observe::container(found))),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(self.failed(Doing::Other("inspect", called), error)),
+        }
     }
+}
+
+/// The items up to the first error, and that.
+fn until_error<T: Send + 'static>(
+    items: impl Stream<Item = Result<T, RuntimeError>> + Send + 'static,
+) -> BoxStream<'static, Result<T, RuntimeError>> {
+    let mut ended = false;
+    let goes_on = move |item: &Result<T, RuntimeError>| {
+        let goes_on = !ended;
+        ended = item.is_err();
+        std::future::ready(goes_on)
+    };
+    items.take_while(goes_on).boxed()
 }
 
 fn in_progress(words: &str) -> bool {

@@ -4,18 +4,22 @@ use std::net::{IpAddr, SocketAddr};
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, CreateImageInfo,
-    Health, HealthStatusEnum, ImageInspect, NetworkSettings, PortBinding,
+    Health, HealthConfig, HealthStatusEnum, ImageInspect, NetworkSettings, PortBinding,
 };
 
 use crate::runtime::{Container, Exit, Image, ImageHealth, PullProgress, State};
 
 pub(super) fn image(found: ImageInspect) -> Image {
     let check = found.config.and_then(|config| config.healthcheck);
-    let test = check.and_then(|check| check.test).unwrap_or_default();
     Image {
         id: found.id.unwrap_or_default(),
-        has_healthcheck: test.first().is_some_and(|kind| kind != "NONE"),
+        has_healthcheck: check.is_some_and(|check| is_carried_out(&check)),
     }
+}
+
+fn is_carried_out(check: &HealthConfig) -> bool {
+    let kind = check.test.as_ref().and_then(|test| test.first());
+    kind.is_some_and(|kind| kind != "NONE")
 }
 
 pub(super) fn report(progress: &mut PullProgress, report: &CreateImageInfo) {
@@ -34,6 +38,7 @@ pub(super) fn container(found: ContainerInspectResponse) -> Container {
     let docker_state = found.state.unwrap_or_default();
     let config = found.config.unwrap_or_default();
     let settings = found.network_settings.unwrap_or_default();
+    let host_config = found.host_config.unwrap_or_default();
     let name = found.name.unwrap_or_default();
     Container {
         id: found.id.unwrap_or_default(),
@@ -46,7 +51,9 @@ pub(super) fn container(found: ContainerInspectResponse) -> Container {
             .filter(|time| !time.starts_with("0001-"))
             .and_then(|time| time.parse().ok()),
         health: docker_state.health.as_ref().and_then(health),
+        has_healthcheck: config.healthcheck.as_ref().is_some_and(is_carried_out),
         stop_signal: config.stop_signal.filter(|signal| !signal.is_empty()),
+        network_mode: host_config.network_mode.unwrap_or_default(),
         addresses: addresses(&settings),
         ports: ports(settings),
         ..Container::new(state(docker_state))

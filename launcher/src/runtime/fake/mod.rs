@@ -8,14 +8,16 @@ mod world;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
+use futures::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
 use tokio::sync::watch;
 
-use self::world::World;
+use self::world::{World, Written};
 use super::{
-    Container, ContainerRuntime, ContainerSpec, Exit, Identity, Image, ImageHealth, Ours,
-    PullProgress, RuntimeError, State,
+    Container, ContainerRuntime, ContainerSpec, Executed, Exit, Frame, Identity, Image,
+    ImageHealth, Ours, PullProgress, RuntimeError, State,
 };
 
 const HOST: &str = "memory";
@@ -34,6 +36,10 @@ struct Shared {
     /// Counts the calls that change something.
     calls: watch::Sender<usize>,
 }
+
+/// What becomes of a command in a container.
+type Program =
+    Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, Result<Executed, RuntimeError>> + Send + Sync>;
 
 /// What a registry does with a pull.
 #[derive(Clone)]
@@ -121,9 +127,27 @@ impl FakeRuntime {
         });
     }
 
+    /// The container of this name writes this.
+    pub fn write(&self, name: &str, frame: Frame) {
+        self.change(|world| {
+            if let Some(container) = world.by_name(name) {
+                let id = container.id.clone();
+                world.output.entry(id).or_default().push(frame);
+            }
+        });
+    }
+
     /// What containers do with signals other than SIGKILL: at first they end with 0.
     pub fn ignore_signals(&self, ignore: bool) {
         self.world().ignores_signals = ignore;
+    }
+
+    /// What becomes of commands in containers; at first they end with 0 and write nothing.
+    pub fn set_program<F>(&self, program: impl Fn(Vec<String>) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<Executed, RuntimeError>> + Send + 'static,
+    {
+        self.world().program = Some(Arc::new(move |command| program(command).boxed()));
     }
 
     /// Whether Docker answers. While it does not, containers go on.
@@ -212,6 +236,7 @@ impl ContainerRuntime for FakeRuntime {
     async fn pull(
         &self,
         image: &str,
+        _: Option<&str>,
         mut progress: impl FnMut(&PullProgress) + Send,
     ) -> Result<(), RuntimeError> {
         let registry = self.look(|world| world.registry.get(image).cloned())?;
@@ -250,6 +275,16 @@ impl ContainerRuntime for FakeRuntime {
         self.look(|world| world.by_id(ours).cloned())
     }
 
+    async fn inspect_any(&self, name: &str) -> Result<Option<Container>, RuntimeError> {
+        let is_it = |one: &&Container| one.name == name || one.id == name;
+        self.look(|world| world.containers.iter().find(is_it).cloned())
+    }
+
+    async fn exec(&self, ours: &Ours, command: &[String]) -> Result<Executed, RuntimeError> {
+        let program = self.look(|world| world.program(ours))??;
+        program(command.to_vec()).await
+    }
+
     async fn list(&self, identity: &Identity) -> Result<Vec<(Ours, Container)>, RuntimeError> {
         let claim = |container: &Container| Some((identity.claim(container)?, container.clone()));
         self.look(|world| world.containers.iter().filter_map(claim).collect())
@@ -286,6 +321,31 @@ impl ContainerRuntime for FakeRuntime {
             let nudge = this.look(|_| ());
             let ended = nudge.is_err();
             Some((nudge, (this, changes, ended)))
+        })
+        .boxed()
+    }
+
+    fn logs(
+        &self,
+        ours: &Ours,
+        since: Option<Timestamp>,
+    ) -> BoxStream<'static, Result<Frame, RuntimeError>> {
+        let since = since.map_or(i64::MIN, Timestamp::as_second);
+        let changes = self.0.changes.subscribe();
+        let state = (self.clone(), ours.clone(), changes, Some(0));
+        stream::unfold(state, move |(this, ours, mut changes, next)| async move {
+            let mut next = next?;
+            loop {
+                changes.mark_unchanged();
+                match this.look(|world| world.written(&ours, since, &mut next)) {
+                    Ok(Written::Frame(frame)) => {
+                        return Some((Ok(frame), (this, ours, changes, Some(next))));
+                    }
+                    Ok(Written::Later) => changes.changed().await.ok()?,
+                    Ok(Written::End) => return None,
+                    Err(error) => return Some((Err(error), (this, ours, changes, None))),
+                }
+            }
         })
         .boxed()
     }

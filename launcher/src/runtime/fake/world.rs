@@ -1,13 +1,16 @@
 //! What is on the host, and what Docker does with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
+use futures::FutureExt as _;
 use jiff::Timestamp;
 
-use super::{Registry, address};
-use crate::runtime::spec::{ContainerSpec, NetworkMode};
-use crate::runtime::{Container, Image, Ours, RuntimeError, State};
+use super::{Program, Registry, address};
+use crate::runtime::spec::{ContainerSpec, NetworkMode, OwnCheck};
+use crate::runtime::{Container, Executed, Frame, Image, Ours, RuntimeError, State};
 
 #[derive(Default)]
 pub(super) struct World {
@@ -16,10 +19,22 @@ pub(super) struct World {
     pub networks: BTreeSet<String>,
     pub taken_ports: BTreeSet<u16>,
     pub containers: Vec<Container>,
+    /// By the ID of who wrote it.
+    pub output: BTreeMap<String, Vec<Frame>>,
     pub is_down: bool,
     pub ignores_signals: bool,
     pub crash_at: Option<usize>,
+    pub program: Option<Program>,
     made: u8,
+}
+
+/// What there is to read.
+pub(super) enum Written {
+    Frame(Frame),
+    /// Nothing yet.
+    Later,
+    /// Nothing more.
+    End,
 }
 
 impl World {
@@ -37,18 +52,19 @@ impl World {
             let answer = format!("it is {}", other.id);
             return Err(RuntimeError::NameTaken { name, answer });
         }
-        if !self.images.contains_key(&spec.image) {
+        let Some(image) = self.images.get(&spec.image) else {
             return Err(RuntimeError::NoSuchImage {
                 image: spec.image.clone(),
                 answer: "No such image".to_owned(),
             });
-        }
+        };
+        let has_healthcheck = image.has_healthcheck && spec.health != OwnCheck::Off;
         self.made += 1;
         let id = format!("{:064x}", self.made);
         let ours = Ours::new(&id, &name);
         let networks = match &spec.network.mode {
-            NetworkMode::Bridge => vec!["bridge".to_owned()],
-            NetworkMode::Named(named) => named.iter().map(|(name, _)| name.clone()).collect(),
+            NetworkMode::Bridge => vec![spec.network.mode.to_string()],
+            NetworkMode::Named(named) => named.iter().map(|joined| joined.name.clone()).collect(),
             _ => Vec::new(),
         };
         let number = self.made;
@@ -56,7 +72,9 @@ impl World {
             id,
             name,
             labels: spec.all_labels(),
+            has_healthcheck,
             stop_signal: spec.process.stop_signal.clone(),
+            network_mode: spec.network.mode.to_string(),
             addresses: networks
                 .into_iter()
                 .map(|name| (name, address(number)))
@@ -96,6 +114,43 @@ impl World {
         Ok(())
     }
 
+    /// The next frame that is not older.
+    pub fn written(&mut self, ours: &Ours, since: i64, next: &mut usize) -> Written {
+        for frame in self.output.get(ours.id()).into_iter().flatten().skip(*next) {
+            *next += 1;
+            if frame.time.as_second() >= since {
+                return Written::Frame(frame.clone());
+            }
+        }
+        match self.by_id(ours) {
+            Some(container) if container.is_up() => Written::Later,
+            _ => Written::End,
+        }
+    }
+
+    /// What becomes of commands in it, if it can be given one.
+    pub fn program(&mut self, ours: &Ours) -> Result<Program, RuntimeError> {
+        match self.by_id(ours).map(|container| &container.state) {
+            None => {
+                let container = ours.to_string();
+                return Err(RuntimeError::Gone { container });
+            }
+            Some(State::Running) => {}
+            Some(state) => {
+                return Err(RuntimeError::Refused {
+                    doing: format!("run a command in {}", ours.name()),
+                    answer: format!("it is {state:?}"),
+                });
+            }
+        }
+        let done = Executed {
+            code: 0,
+            output: String::new(),
+        };
+        let nothing = || -> Program { Arc::new(move |_| ready(Ok(done.clone())).boxed()) };
+        Ok(self.program.clone().unwrap_or_else(nothing))
+    }
+
     fn is_taken(&self, port: u16, by: &Container) -> bool {
         let others = self
             .containers
@@ -110,12 +165,9 @@ impl World {
 fn ports(spec: &ContainerSpec) -> BTreeMap<String, Vec<SocketAddr>> {
     let mut ports: BTreeMap<String, Vec<SocketAddr>> = BTreeMap::new();
     for mapping in &spec.network.ports {
-        let ip = mapping.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-        let address = mapping.host.map(|port| SocketAddr::new(ip, port));
-        ports
-            .entry(mapping.container.clone())
-            .or_default()
-            .extend(address);
+        let ip = mapping.host_ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+        let address = mapping.published.map(|port| SocketAddr::new(ip, port.0));
+        ports.entry(mapping.inside()).or_default().extend(address);
     }
     ports
 }

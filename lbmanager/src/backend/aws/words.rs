@@ -2,22 +2,10 @@
 
 use std::error::Error;
 
+pub(super) use presence::process::words::chain;
+
 /// More of AWS's message is not passed on.
 const LONGEST: usize = 400;
-
-/// An error and what it is due to. What a cause repeats is said once.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !words.contains(&more) {
-            words = format!("{words}: {more}");
-        }
-        cause = error.source();
-    }
-    words
-}
 
 /// What an error is due to in the end.
 pub(super) fn root(error: &(dyn Error + 'static)) -> String {

@@ -189,6 +189,11 @@ impl Key {
         self.question = None;
     }
 
+    /// The moment of which it is known how it was.
+    pub fn seen_at(&self) -> Option<Revision> {
+        self.seen.map(|seen| seen.at)
+    }
+
     /// Whether what is known comes from a later moment than this.
     pub fn seen_after(&self, at: Revision) -> bool {
         self.seen.is_some_and(|seen| seen.at > at)

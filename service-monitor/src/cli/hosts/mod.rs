@@ -17,13 +17,13 @@ use presence::mirror::View;
 use presence::model::{Label, ServiceHost};
 use presence::process::duration;
 use presence::process::exit::Failure;
+use presence::process::host_address::AddressArgs;
 use presence::store::Store;
 
 use self::output::Output;
 use self::template::Compiled;
 use self::text::{Form, Format};
 use super::EtcdCommand;
-use crate::address::AddressArgs;
 use crate::catalogue::{Catalogue, Selection};
 
 pub(super) const EXAMPLE: &str = "Examples:

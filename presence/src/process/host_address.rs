@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use clap::Args;
 use nix::ifaddrs::getifaddrs;
-use presence::process::exit::Failure;
+
+use super::exit::Failure;
 
 /// What fleet tells its units (`EnvironmentFile=/etc/environment`).
 pub const VARIABLE: &str = "COREOS_PRIVATE_IPV4";
