@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::desired::{self, Desired, Place};
-use crate::record::{MemberRecord, Reason, Record, Removal, Role};
+use crate::record::{Reason, Record, Removal, Role};
 use crate::tree::{BalancerTree, Config, Departure};
 
 /// What the tree wants, and the record with that in it.
@@ -162,35 +162,7 @@ fn json(options: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-impl Record {
-    /// Whether nothing was ever written into it.
-    pub fn is_new(&self) -> bool {
-        self.revision == Revision::default()
-    }
-
-    /// Whether nobody is listed, and nobody is to leave any more.
-    pub fn has_nothing_left(&self, desired: &Desired) -> bool {
-        desired.is_empty() && self.members.values().all(|known| known.removal.is_none())
-    }
-}
-
-impl MemberRecord {
-    /// Its key is gone.
-    fn leaves(&mut self, reason: Reason, now: Timestamp) {
-        self.mod_revision = None;
-        self.wanted = Role::Out;
-        self.options = None;
-        self.is_to_leave(reason, now);
-    }
-
-    /// It is to leave for this reason; if that is no news, since it was.
-    pub fn is_to_leave(&mut self, reason: Reason, now: Timestamp) {
-        if self.removal.is_none_or(|before| before.reason != reason) {
-            self.removal = Some(Removal {
-                reason,
-                since: now,
-                let_go: false,
-            });
-        }
-    }
+/// Whether nobody is listed, and nobody is to leave any more.
+pub fn has_nothing_left(record: &Record, desired: &Desired) -> bool {
+    desired.is_empty() && record.members.values().all(|known| known.removal.is_none())
 }

@@ -15,7 +15,8 @@ pub mod observed;
 pub mod peers;
 pub mod plan;
 pub mod reconcile;
-pub mod record;
 #[cfg(feature = "ipvs")]
 pub mod table;
 pub mod tree;
+
+pub use presence::status::record;

@@ -15,6 +15,7 @@
 //! | [`publisher`] | task | the keys this process wants, kept in the store on one lease |
 //! | [`semaphore`] | driver | who may, and who waits: startup leases, rollout budgets, elections |
 //! | [`probe`] | driver and pure | whether a service answers: one attempt, and what many of them say |
+//! | [`status`] | pure | what the managers report: claims of host IDs, records of load balancers |
 //! | [`process`] | plumbing | clock, shutdown, back-off, logging, systemd, exit codes |
 //!
 //! Tasks and channels: [`mirror::run`] owns the sending half of a `watch`
@@ -32,5 +33,6 @@ pub mod probe;
 pub mod process;
 pub mod publisher;
 pub mod semaphore;
+pub mod status;
 pub mod store;
 pub mod watch_state;

@@ -102,6 +102,7 @@ impl<S: Store> Watcher<S> {
             ttl: self.ttl,
             wanted: wanted_there,
             report: report_there,
+            memory: None,
             heartbeat: Some(daemon.health.heartbeat("publisher", PROGRESS)),
         };
         let mut tasks = JoinSet::new();

@@ -22,7 +22,9 @@ pub(crate) fn published(key: &str, report: &Report) -> Result<(), String> {
         Some(Standing::Withdrawn { .. }) => Err(format!(
             "somebody has deleted {key}: it stays away until this is restarted"
         )),
-        None => Err(trouble(&None).unwrap_or_else(|| "nothing to publish yet".to_owned())),
+        Some(Standing::Left) | None => {
+            Err(trouble(&None).unwrap_or_else(|| "nothing to publish yet".to_owned()))
+        }
     }
 }
 
@@ -80,9 +82,9 @@ mod tests {
 
     fn report(standing: Standing, trouble: Option<&str>) -> Report {
         Report {
-            lease: None,
             keys: [(KEY.to_owned(), standing)].into(),
             trouble: trouble.map(str::to_owned),
+            ..Report::default()
         }
     }
 

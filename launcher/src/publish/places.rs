@@ -95,6 +95,7 @@ impl Places {
         });
         Wanted {
             keys: keys.collect(),
+            ..Wanted::default()
         }
     }
 
@@ -118,6 +119,7 @@ impl Places {
         });
         Wanted {
             keys: keys.collect(),
+            ..Wanted::default()
         }
     }
 }

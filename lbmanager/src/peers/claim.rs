@@ -1,27 +1,12 @@
-//! What a claim of a host ID says, and what an existing one means. Pure.
+//! What an existing claim of a host ID means. Pure.
 //!
 //! Status records of virtual services and a host's own region go by the host
 //! ID, so two machines with the same would undo each other's work.
 
 use presence::keys;
-use presence::model::{HostId, Kind, LeaseId, Region};
-use presence::process::VERSION;
+use presence::model::{HostId, LeaseId};
+use presence::status::Claim;
 use presence::store::{Condition, Entry};
-use serde::{Deserialize, Serialize};
-
-/// The value of `/lbManager-status/managers/<host-id>`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// Which machine it is: the kernel's boot ID. Machines that were cloned
-    /// have the same `/etc/machine-id`, and most often the same host name.
-    pub machine_id: String,
-    /// Of lbmanager, with its commit.
-    pub version: String,
-    /// The kinds of load balancer that it manages.
-    pub backends: Vec<String>,
-    /// The regions of ipvs that it programs.
-    pub regions: Vec<String>,
-}
 
 /// The host ID is another machine's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,54 +38,27 @@ pub enum Verdict {
     Others(String),
 }
 
-impl Claim {
-    /// That of this version on this machine.
-    pub fn new(
-        machine_id: String,
-        backends: impl IntoIterator<Item = Kind>,
-        regions: &[Region],
-    ) -> Self {
-        let backends = backends.into_iter();
-        Self {
-            machine_id,
-            version: VERSION.to_owned(),
-            backends: backends.map(|kind| kind.as_str().to_owned()).collect(),
-            regions: regions.iter().map(|one| one.as_str().to_owned()).collect(),
-        }
-    }
-
-    /// As it stands in the key. `None`: it is none.
-    pub fn parse(value: &[u8]) -> Option<Self> {
-        serde_json::from_slice(value).ok()
-    }
-
-    /// As it is to stand in the key.
-    pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("strings always can be written")
-    }
-
-    /// What is found in the key means this, for a process whose claim is on
-    /// this lease. One that has just started takes over from another process of
-    /// its machine, which is most often its own predecessor.
-    pub fn judge(&self, found: Option<&Entry>, lease: Option<LeaseId>, starts: bool) -> Verdict {
-        let Some(entry) = found else {
-            return Verdict::Free(Condition::Absent);
-        };
-        let unchanged = Condition::ModRevision(entry.mod_revision);
-        match Self::parse(&entry.value) {
-            // What is no claim claims nothing.
-            None => Verdict::Free(unchanged),
-            Some(other) if other.machine_id != self.machine_id => Verdict::Others(other.machine_id),
-            Some(other) if lease.is_some() && entry.lease == lease => {
-                if other == *self {
-                    Verdict::Ours
-                } else {
-                    Verdict::Free(unchanged)
-                }
+/// What is found in the key means this, for a process with this claim, on
+/// this lease. One that has just started takes over from another process of
+/// its machine, which is most often its own predecessor.
+pub fn judge(own: &Claim, found: Option<&Entry>, lease: Option<LeaseId>, starts: bool) -> Verdict {
+    let Some(entry) = found else {
+        return Verdict::Free(Condition::Absent);
+    };
+    let unchanged = Condition::ModRevision(entry.mod_revision);
+    match Claim::parse(&entry.value) {
+        // What is no claim claims nothing.
+        None => Verdict::Free(unchanged),
+        Some(other) if other.machine_id != own.machine_id => Verdict::Others(other.machine_id),
+        Some(other) if lease.is_some() && entry.lease == lease => {
+            if other == *own {
+                Verdict::Ours
+            } else {
+                Verdict::Free(unchanged)
             }
-            Some(_) if starts => Verdict::Free(unchanged),
-            Some(_) => Verdict::Neighbours,
         }
+        Some(_) if starts => Verdict::Free(unchanged),
+        Some(_) => Verdict::Neighbours,
     }
 }
 
@@ -108,7 +66,7 @@ impl Claim {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use presence::model::Revision;
+    use presence::model::{Kind, Revision};
 
     use super::*;
 
@@ -132,31 +90,25 @@ mod tests {
         let unchanged = Verdict::Free(Condition::ModRevision(Revision(7)));
         let absent = Verdict::Free(Condition::Absent);
         for starts in [true, false] {
-            assert_eq!(own.judge(None, lease, starts), absent);
+            assert_eq!(judge(&own, None, lease, starts), absent);
             let ours = entry(&own, 1);
-            assert_eq!(own.judge(Some(&ours), lease, starts), Verdict::Ours);
+            assert_eq!(judge(&own, Some(&ours), lease, starts), Verdict::Ours);
             let theirs = entry(&other, 2);
-            let verdict = own.judge(Some(&theirs), lease, starts);
+            let verdict = judge(&own, Some(&theirs), lease, starts);
             assert_eq!(verdict, Verdict::Others("b".to_owned()));
             let garbage = Entry {
                 value: b"true".as_slice().into(),
                 ..entry(&own, 2)
             };
-            assert_eq!(own.judge(Some(&garbage), lease, starts), unchanged);
+            assert_eq!(judge(&own, Some(&garbage), lease, starts), unchanged);
         }
         let neighbours = entry(&own, 2);
-        assert_eq!(own.judge(Some(&neighbours), lease, true), unchanged);
-        assert_eq!(own.judge(Some(&neighbours), None, true), unchanged);
-        let verdict = own.judge(Some(&neighbours), lease, false);
+        assert_eq!(judge(&own, Some(&neighbours), lease, true), unchanged);
+        assert_eq!(judge(&own, Some(&neighbours), None, true), unchanged);
+        let verdict = judge(&own, Some(&neighbours), lease, false);
         assert_eq!(verdict, Verdict::Neighbours);
         // Somebody wrote something else on our lease.
         let changed = entry(&Claim::new("a".to_owned(), [], &[]), 1);
-        assert_eq!(own.judge(Some(&changed), lease, false), unchanged);
-    }
-
-    #[test]
-    fn fields_of_a_later_version_are_no_obstacle() {
-        let json = br#"{"machine_id":"a","version":"9","backends":[],"regions":["edge"],"x":1}"#;
-        assert_eq!(Claim::parse(json).unwrap().regions, ["edge"]);
+        assert_eq!(judge(&own, Some(&changed), lease, false), unchanged);
     }
 }

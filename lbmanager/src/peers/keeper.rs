@@ -12,8 +12,9 @@ use presence::process::complaint::Complaint;
 use presence::store::{Store, StoreError, Transaction};
 use tokio::time::{Instant, sleep_until};
 
+use super::Claim;
 use super::Managers;
-use super::claim::{Claim, Taken, Verdict};
+use super::claim::{Taken, Verdict, judge};
 use crate::manager::Mirrored;
 
 /// How long a claim outlives its manager.
@@ -60,7 +61,7 @@ impl<S: Store> Keeper<S> {
     pub async fn look(&mut self, starts: bool) -> Result<Standing, StoreError> {
         let key = keys::status::manager(&self.host);
         let found = self.store.get(&key).await?.entry;
-        let condition = match self.claim.judge(found.as_ref(), self.lease, starts) {
+        let condition = match judge(&self.claim, found.as_ref(), self.lease, starts) {
             Verdict::Ours | Verdict::Neighbours => return Ok(Standing::Settled),
             Verdict::Free(condition) => condition,
             Verdict::Others(other) => {

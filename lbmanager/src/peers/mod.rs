@@ -2,16 +2,14 @@
 //!
 //! | module | kind | what it is |
 //! | --- | --- | --- |
-//! | [`claim`] | pure | what a claim says, and what an existing one means |
+//! | [`claim`] | pure | what an existing claim means |
 //! | [`keeper`] | driver | claims this host's ID, and keeps the claim on a lease |
-//! | [`managers`] | pure | all claims, as the mirror keeps them |
 //! | [`shares`] | pure | who else serves the regions of this host |
 
 pub mod claim;
 pub mod keeper;
-pub mod managers;
 pub mod shares;
 
-pub use claim::{Claim, Taken};
-pub use managers::Managers;
+pub use claim::Taken;
+pub use presence::status::{Claim, Managers};
 pub use shares::{Share, Shares};

@@ -218,14 +218,6 @@ impl Context {
     }
 }
 
-impl Record {
-    fn role(&self, member: &MemberId) -> Role {
-        self.members
-            .get(member)
-            .map_or(Role::Out, |known| known.wanted)
-    }
-}
-
 impl Desired {
     fn is_single(&self) -> bool {
         self.class == Some(Class::Single)

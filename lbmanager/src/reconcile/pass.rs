@@ -317,7 +317,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     }
 
     fn nothing_left(&self, desired: &Desired, orders: &Orders) -> bool {
-        orders.frozen.is_none() && self.record.has_nothing_left(desired)
+        orders.frozen.is_none() && absorb::has_nothing_left(&self.record, desired)
     }
 
     /// Deletes the status, once it is remembered that this is on purpose: a

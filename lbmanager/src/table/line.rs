@@ -240,10 +240,7 @@ impl Line {
             None => Some(Over::Gone),
             Some(present) if around.ours && present.servers.is_empty() => None,
             // What others put there stays, and with it the service.
-            Some(_) => self
-                .record
-                .has_nothing_left(desired)
-                .then_some(Over::LeftAlone),
+            Some(_) => absorb::has_nothing_left(&self.record, desired).then_some(Over::LeftAlone),
         }
     }
 

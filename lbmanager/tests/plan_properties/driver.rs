@@ -123,7 +123,7 @@ impl Driver {
     }
 
     fn nothing_left(&self, desired: &Desired, orders: &Orders<'_>) -> bool {
-        orders.frozen.is_none() && self.record.has_nothing_left(desired)
+        orders.frozen.is_none() && absorb::has_nothing_left(&self.record, desired)
     }
 
     /// Observes, and decides.

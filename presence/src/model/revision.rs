@@ -25,7 +25,8 @@ impl fmt::Display for Revision {
 }
 
 /// An etcd lease. Never zero: a key without a lease has `None`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct LeaseId(pub i64);
 
 impl fmt::Display for LeaseId {

@@ -8,9 +8,11 @@ use tokio::sync::watch as latest;
 use tokio::time::{Instant, timeout};
 
 use super::state::{State, Step};
+use super::tenure::{Memory, Tenure};
 use super::{Report, Standing, Wanted};
 use crate::process::clock::sleep_until_some;
 use crate::process::health::Heartbeat;
+use crate::process::state_file::StateFile;
 use crate::store::watches::{Told, next};
 use crate::store::{Store, StoreError, WatchMessage};
 
@@ -28,6 +30,9 @@ pub struct Publisher<S> {
     pub wanted: latest::Receiver<Arc<Wanted>>,
     /// Where is told how they stand.
     pub report: latest::Sender<Report>,
+    /// Where the lease is remembered, so that the next life of a process that
+    /// is killed goes on with it.
+    pub memory: Option<StateFile<Option<Tenure>>>,
     /// Beaten as long as there is progress, be it one failure after another.
     pub heartbeat: Option<Heartbeat>,
 }
@@ -42,6 +47,10 @@ impl<S: Store> Publisher<S> {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let mut driver = Driver::new(self.store, self.ttl, self.report);
         driver.heartbeat = self.heartbeat;
+        driver.memory = Memory::new(self.memory);
+        if let Some(tenure) = driver.memory.recall() {
+            driver.state.resume(tenure, Instant::now());
+        }
         tokio::select! {
             biased;
             // What is being done when it comes is abandoned: every step may be.
@@ -49,6 +58,7 @@ impl<S: Store> Publisher<S> {
             () = driver.keep(self.wanted) => {}
         }
         let _ = timeout(LEAVING, driver.leave()).await;
+        driver.forget();
         driver.tell();
     }
 }
@@ -58,7 +68,9 @@ pub(super) struct Driver<S: Store> {
     ttl: Duration,
     pub(super) state: State,
     pub(super) watches: BTreeMap<String, S::Watch>,
+    wanted: Arc<Wanted>,
     report: latest::Sender<Report>,
+    memory: Memory,
     heartbeat: Option<Heartbeat>,
 }
 
@@ -69,7 +81,9 @@ impl<S: Store> Driver<S> {
             ttl,
             state: State::new(ttl),
             watches: BTreeMap::new(),
+            wanted: Arc::default(),
             report,
+            memory: Memory::default(),
             heartbeat: None,
         }
     }
@@ -78,7 +92,7 @@ impl<S: Store> Driver<S> {
         let mut open = true;
         loop {
             let newest = wanted.borrow_and_update().clone();
-            self.state.want(&newest);
+            self.want(newest);
             self.beat();
             self.advance().await;
             let wakes_at = self.state.wakes_at(Instant::now());
@@ -97,8 +111,13 @@ impl<S: Store> Driver<S> {
         }
     }
 
+    fn want(&mut self, wanted: Arc<Wanted>) {
+        self.state.want(&wanted);
+        self.wanted = wanted;
+    }
+
     async fn leave(&mut self) {
-        self.state.want(&Wanted::default());
+        self.want(Arc::default());
         loop {
             self.advance().await;
             if self.state.is_empty() {
@@ -106,6 +125,16 @@ impl<S: Store> Driver<S> {
             }
             sleep_until_some(self.state.wakes_at(Instant::now())).await;
         }
+    }
+
+    /// The next life is no continuation of this one; only what could not be
+    /// deleted is left to it.
+    fn forget(&mut self) {
+        let left = self.state.tenure().filter(|_| !self.state.is_empty());
+        self.memory.keep(left.map(|left| Tenure {
+            since: None,
+            ..left
+        }));
     }
 
     /// Does everything that can be done now.
@@ -124,11 +153,19 @@ impl<S: Store> Driver<S> {
         let result = match &step {
             Step::Grant => {
                 let granted = self.store.grant(self.ttl).await;
-                granted.map(|lease| self.state.granted(lease, asked))
+                // Remembered before a key is on it.
+                granted.map(|lease| {
+                    self.state.granted(lease, asked);
+                    self.memory.keep(self.state.tenure());
+                })
             }
             Step::Renew(lease) => {
                 let alive = self.store.keep_alive(*lease).await;
                 alive.map(|alive| self.state.renewed(*lease, alive, asked))
+            }
+            Step::Survey(lease) => {
+                let keys = self.store.keys_on(*lease).await;
+                keys.map(|keys| self.state.surveyed(*lease, keys))
             }
             Step::Read(name) => self.read(name).await,
             Step::Put(_, _, transaction) | Step::Delete(_, transaction) => {
@@ -175,7 +212,10 @@ impl<S: Store> Driver<S> {
     }
 
     fn tell(&self) {
-        let now = self.state.report();
+        let now = Report {
+            wanted: Arc::clone(&self.wanted),
+            ..self.state.report()
+        };
         self.report.send_if_modified(|before| {
             log_changes(before, &now);
             let changed = *before != now;
@@ -237,6 +277,7 @@ fn log_standing(key: &str, before: Option<&Standing>, now: &Standing) {
         Standing::Pending { trouble: None } if before.is_some() => {
             tracing::info!(%key, "{key} is to be written again");
         }
+        Standing::Left => tracing::info!(%key, "{key} is there since before, and stays for now"),
         Standing::Pending { .. } | Standing::Leaving { .. } => {}
     }
 }

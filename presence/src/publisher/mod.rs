@@ -10,19 +10,27 @@
 //! with ours: two members of one load balancer deleted in one revision would
 //! be read as a purge. The lease is never revoked, for the same reason.
 //!
+//! Killed, a process may come back as the same: where it is given a file to
+//! remember its lease in, it goes on with that lease, and the keys on it stay as
+//! they are until it is known which of them are wanted. A key that another has
+//! written since then stays with the other.
+//!
 //! `state` decides and is pure; [`Publisher::run`] carries it out.
 
 mod driver;
 mod key;
 mod state;
+mod tenure;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 pub use driver::{PROGRESS, Publisher};
+pub use tenure::Tenure;
 
 use crate::model::{LeaseId, Revision};
 
@@ -31,6 +39,18 @@ use crate::model::{LeaseId, Revision};
 pub struct Wanted {
     /// By key.
     pub keys: BTreeMap<String, WantedKey>,
+    /// What becomes of the others that an earlier life left on its lease.
+    pub others: Others,
+}
+
+/// What becomes of keys of an earlier life that are not wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Others {
+    /// They are deleted.
+    #[default]
+    Go,
+    /// They stay as they are: it is not known yet whether they are wanted.
+    Stay,
 }
 
 /// One key that is to be there.
@@ -67,6 +87,13 @@ pub struct Report {
     pub lease: Option<LeaseId>,
     /// Keys that are wanted, and those whose deletion is not confirmed yet.
     pub keys: BTreeMap<String, Standing>,
+    /// Keys that were ours and are not any more: when they were deleted, or else
+    /// when they were last seen as ours.
+    pub gone: BTreeMap<String, Revision>,
+    /// The lease of an earlier life may hold more keys: it was not asked yet.
+    pub may_be_more: bool,
+    /// What was wanted when this was told.
+    pub wanted: Arc<Wanted>,
     /// What is wrong with the store as a whole.
     pub trouble: Option<String>,
 }
@@ -98,6 +125,8 @@ pub enum Standing {
         /// When it was seen to be gone.
         at: Revision,
     },
+    /// An earlier life left it in the store; it stays as it is.
+    Left,
     /// Not wanted any more, deletion not confirmed yet.
     Leaving {
         /// What is in the way, if it has been tried.

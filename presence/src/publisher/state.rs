@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::key::{Key, Leases, Need};
-use super::{Report, Wanted};
+use super::tenure::Tenure;
+use super::{Others, Report, Wanted};
 use crate::model::{LeaseId, Revision};
 use crate::process::backoff::Backoff;
 use crate::store::{Commit, Condition, Event, Fetched, Header, StoreError, Transaction};
@@ -25,6 +26,8 @@ pub(super) enum Step {
     Grant,
     /// Renew the lease, which also tells whether it lives.
     Renew(LeaseId),
+    /// Ask which keys are on the lease of an earlier life.
+    Survey(LeaseId),
     /// Get the key, and watch it from there.
     Read(String),
     /// Write the key on this lease.
@@ -37,7 +40,7 @@ impl Step {
     /// The key that it is about.
     pub fn key(&self) -> Option<&str> {
         match self {
-            Self::Grant | Self::Renew(_) => None,
+            Self::Grant | Self::Renew(_) | Self::Survey(_) => None,
             Self::Read(key) | Self::Put(key, ..) | Self::Delete(key, _) => Some(key),
         }
     }
@@ -49,6 +52,10 @@ pub(super) struct State {
     ttl: Duration,
     keys: BTreeMap<String, Key>,
     leases: Leases,
+    /// The lease of an earlier life, until it is known what is on it.
+    survey: Option<LeaseId>,
+    others: Others,
+    gone: BTreeMap<String, Revision>,
     renew_at: Option<Instant>,
     header: Option<Header>,
     backoff: Backoff,
@@ -62,6 +69,9 @@ impl State {
             ttl,
             keys: BTreeMap::new(),
             leases: Leases::default(),
+            survey: None,
+            others: Others::default(),
+            gone: BTreeMap::new(),
             renew_at: None,
             header: None,
             backoff: backoff(),
@@ -70,10 +80,26 @@ impl State {
         }
     }
 
+    /// Goes on where an earlier life of this process ended.
+    pub fn resume(&mut self, tenure: Tenure, now: Instant) {
+        self.leases = Leases::resumed(tenure);
+        self.survey = Some(tenure.lease);
+        self.renew_at = Some(now);
+    }
+
+    /// What a life that went on here would have to know.
+    pub fn tenure(&self) -> Option<Tenure> {
+        let lease = self.leases.current?;
+        let since = self.leases.since;
+        Some(Tenure { lease, since })
+    }
+
     pub fn want(&mut self, wanted: &Wanted) {
+        self.others = wanted.others;
+        self.gone.retain(|name, _| !wanted.keys.contains_key(name));
         for (name, key) in &mut self.keys {
             if !wanted.keys.contains_key(name) {
-                key.unwant();
+                key.unwant(wanted.others);
             }
         }
         for (name, wanted) in &wanted.keys {
@@ -87,13 +113,7 @@ impl State {
 
     /// The next step, if there is one now. To be asked again after each.
     pub fn next(&mut self, now: Instant) -> Option<Step> {
-        let leases = &self.leases;
-        self.keys.retain(|_, key| {
-            if key.awaits_until().is_some_and(|until| until <= now) {
-                key.forget_seen();
-            }
-            key.need(leases) != Some(Need::Forget)
-        });
+        self.forget(now);
         if self.not_before.is_some_and(|not_before| not_before > now) {
             return None;
         }
@@ -102,11 +122,28 @@ impl State {
         {
             return Some(Step::Renew(lease));
         }
+        if let Some(lease) = self.survey {
+            return Some(Step::Survey(lease));
+        }
         let mut ready = self.keys.iter_mut();
         ready.find_map(|(name, key)| match key.waits_until(now) {
             Some(_) => None,
             None => step(name, key, &self.leases),
         })
+    }
+
+    fn forget(&mut self, now: Instant) {
+        let (leases, gone) = (&self.leases, &mut self.gone);
+        self.keys.retain(|name, key| {
+            if key.awaits_until().is_some_and(|until| until <= now) {
+                key.forget_seen();
+            }
+            let stays = key.need(leases) != Some(Need::Forget);
+            if let Some(at) = key.withdrawn().filter(|_| !stays) {
+                gone.insert(name.clone(), at);
+            }
+            stays
+        });
     }
 
     /// When [`Self::next`] has something to say, if nothing happens before.
@@ -117,12 +154,13 @@ impl State {
             None => key.awaits_until(),
         });
         let renewal = self.leases.current.and(self.renew_at);
-        let first = keys.chain(renewal).min()?;
+        let survey = self.survey.map(|_| now);
+        let first = keys.chain(renewal).chain(survey).min()?;
         Some(self.not_before.map_or(first, |wait| wait.max(first)))
     }
 
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && self.survey.is_none()
     }
 
     pub fn knows(&self, name: &str) -> bool {
@@ -133,6 +171,8 @@ impl State {
     pub fn granted(&mut self, lease: LeaseId, asked: Instant) {
         self.leases.current = Some(lease);
         self.leases.had.insert(lease);
+        let now = self.header.map(|header| header.revision);
+        self.leases.since = self.leases.since.or(now);
         self.renew_at = Some(asked + self.ttl / 3);
         self.works();
     }
@@ -147,6 +187,24 @@ impl State {
             }
         } else {
             self.lost(lease);
+        }
+    }
+
+    /// These keys are on the lease of an earlier life.
+    pub fn surveyed(&mut self, lease: LeaseId, keys: Option<Vec<String>>) {
+        self.works();
+        let Some(keys) = keys else {
+            self.lost(lease);
+            return;
+        };
+        self.survey = None;
+        for name in keys {
+            let others = self.others;
+            self.keys.entry(name).or_insert_with(|| {
+                let mut left = Key::left(lease, backoff());
+                left.unwant(others);
+                left
+            });
         }
     }
 
@@ -183,7 +241,13 @@ impl State {
             }
             // Whether it was ours or not: now it is not.
             Step::Delete(name, _) => {
-                self.keys.remove(name);
+                let key = self.keys.remove(name);
+                // If it was not, then since some time after it was last seen.
+                let at = match key.and_then(|key| key.seen_at()) {
+                    Some(seen) if !commit.succeeded => seen,
+                    _ => commit.header.revision,
+                };
+                self.gone.insert(name.clone(), at);
             }
             // Not what it was taken for: to be read again.
             _ => {}
@@ -227,11 +291,15 @@ impl State {
             keys: keys
                 .map(|(name, key)| (name.clone(), key.standing(&self.leases)))
                 .collect(),
+            gone: self.gone.clone(),
+            may_be_more: self.survey.is_some(),
             trouble: self.trouble.clone(),
+            ..Report::default()
         }
     }
 
     fn lost(&mut self, lease: LeaseId) {
+        self.survey = self.survey.filter(|earlier| *earlier != lease);
         if self.leases.current == Some(lease) {
             self.leases.current = None;
             self.renew_at = None;
@@ -266,7 +334,12 @@ impl State {
             }
             // Keys that we deleted may be back on our lease, unknown to us:
             // they go with it.
-            self.leases.current = None;
+            self.leases = Leases {
+                had: std::mem::take(&mut self.leases.had),
+                ..Leases::default()
+            };
+            self.survey = None;
+            self.gone.clear();
         }
         self.header = Some(header);
     }

@@ -79,6 +79,12 @@ pub trait Store: Clone + Send + Sync + 'static {
         lease: LeaseId,
     ) -> impl Future<Output = Result<Option<Duration>, StoreError>> + Send;
 
+    /// The keys that are on the lease. `None`: it is gone.
+    fn keys_on(
+        &self,
+        lease: LeaseId,
+    ) -> impl Future<Output = Result<Option<Vec<String>>, StoreError>> + Send;
+
     /// Whether the lease still exists.
     fn lease_exists(
         &self,

@@ -1,4 +1,4 @@
-use presence::publisher::{Content, Standing};
+use presence::publisher::{Content, Others, Standing};
 use presence::store::{Event, Store, Transaction, Watch, WatchMessage};
 use serde_json::json;
 
@@ -172,4 +172,88 @@ pub async fn one_key_that_cannot_be_written_hinders_no_other(store: impl Store) 
     store.commit(Transaction::put("/x", "")).await.unwrap();
     publisher.stop().await;
     assert_eq!(entry(&store, "/b").await, None);
+}
+
+pub async fn killed_it_goes_on_with_its_lease_and_its_keys(store: impl Store) {
+    let memory = tempfile::tempdir().unwrap();
+    let wanted = [(KEY, weight(1))];
+    let mut publisher = Running::resume(&store, &wanted, Others::Go, memory.path());
+    let (first, lease) = publisher.published(KEY, None).await;
+    publisher.crash().await;
+    let mut again = Running::resume(&store, &wanted, Others::Go, memory.path());
+    assert_eq!(again.published(KEY, None).await, (first, lease));
+    again.want(&[(KEY, weight(2))], 0);
+    again.published(KEY, Some(first)).await;
+    let rewritten = entry(&store, KEY).await.unwrap();
+    assert_eq!(
+        rewritten.create_revision, first,
+        "it was there all the time"
+    );
+    assert_eq!(options(&rewritten), json!({"weight": 2, "since": first.0}));
+    again.crash().await;
+    let mut third = Running::resume(&store, &[(KEY, weight(3))], Others::Go, memory.path());
+    third.published(KEY, Some(rewritten.mod_revision)).await;
+    let value = options(&entry(&store, KEY).await.unwrap());
+    assert_eq!(value, json!({"weight": 3, "since": first.0}));
+    third.stop().await;
+    assert_eq!(entry(&store, KEY).await, None);
+}
+
+pub async fn what_an_earlier_life_left_goes_when_it_is_known_not_to_be_wanted(store: impl Store) {
+    let memory = tempfile::tempdir().unwrap();
+    let other = "/lbManager/elbv2/eu-west-1/web/multiple/i-2";
+    let before = [(KEY, weight(1)), (other, weight(1))];
+    let mut publisher = Running::resume(&store, &before, Others::Go, memory.path());
+    let (first, lease) = publisher.published(KEY, None).await;
+    publisher.published(other, None).await;
+    publisher.crash().await;
+    let mut again = Running::resume(&store, &[], Others::Stay, memory.path());
+    let report = again.until("what is left", |report| report.keys.len() == 2);
+    assert_eq!(report.await.keys[other], Standing::Left);
+    assert!(entry(&store, other).await.is_some());
+    again.want(&before[..1], 0);
+    assert_eq!(again.published(KEY, None).await, (first, lease));
+    let gone = |report: &presence::publisher::Report| report.gone.contains_key(other);
+    again.until("the end of the other", gone).await;
+    assert_eq!(entry(&store, other).await, None);
+    again.stop().await;
+}
+
+pub async fn who_goes_on_leaves_alone_what_others_wrote_since(store: impl Store) {
+    let memory = tempfile::tempdir().unwrap();
+    let mut old = Running::resume(&store, &[(KEY, weight(1))], Others::Go, memory.path());
+    let (_, lease) = old.published(KEY, None).await;
+    let mut new = Running::start(&store, &[(KEY, weight(2))]);
+    let (second, _) = new.published(KEY, None).await;
+    old.crash().await;
+    // Whether the lease still lives makes no difference.
+    for lives in [true, false] {
+        if !lives {
+            store.revoke(lease).await.unwrap();
+        }
+        let mut again = Running::resume(&store, &[(KEY, weight(1))], Others::Go, memory.path());
+        again.standing_by(KEY).await;
+        assert_eq!(entry(&store, KEY).await.unwrap().mod_revision, second);
+        again.crash().await;
+    }
+    new.stop().await;
+    let mut again = Running::resume(&store, &[(KEY, weight(1))], Others::Go, memory.path());
+    again.published(KEY, None).await;
+    again.stop().await;
+}
+
+pub async fn an_ordinary_end_is_no_life_to_go_on_with(store: impl Store) {
+    let memory = tempfile::tempdir().unwrap();
+    let wanted = [(KEY, weight(1))];
+    let mut old = Running::resume(&store, &wanted, Others::Go, memory.path());
+    old.published(KEY, None).await;
+    let mut new = Running::start(&store, &[(KEY, weight(2))]);
+    new.published(KEY, None).await;
+    old.stop().await;
+    let mut again = Running::resume(&store, &wanted, Others::Go, memory.path());
+    again.published(KEY, None).await;
+    new.standing_by(KEY).await;
+    again.stop().await;
+    new.published(KEY, None).await;
+    new.stop().await;
 }

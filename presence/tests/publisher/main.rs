@@ -6,11 +6,15 @@
 mod behaviour;
 mod outage;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use presence::model::{LeaseId, Revision};
-use presence::publisher::{Content, Publisher, Report, Standing, Wanted, WantedKey};
+use presence::process::state_file::{StateDir, StateFile};
+use presence::publisher::{
+    Content, Others, Publisher, Report, Standing, Tenure, Wanted, WantedKey,
+};
 use presence::store::etcd::{EtcdConfig, EtcdStore};
 use presence::store::{Entry, Store, Transaction};
 use serde_json::{Value, json};
@@ -61,6 +65,10 @@ on_both! {
     a_key_that_is_the_beginning_of_another_is_no_trouble,
     a_plain_value_stays_as_it_is,
     one_key_that_cannot_be_written_hinders_no_other,
+    killed_it_goes_on_with_its_lease_and_its_keys,
+    what_an_earlier_life_left_goes_when_it_is_known_not_to_be_wanted,
+    who_goes_on_leaves_alone_what_others_wrote_since,
+    an_ordinary_end_is_no_life_to_go_on_with,
 }
 
 async fn started() -> (Etcd, EtcdStore) {
@@ -80,7 +88,25 @@ struct Running {
 
 impl Running {
     fn start<S: Store>(store: &S, keys: &[(&str, Content)]) -> Self {
-        let (wanted, wanted_here) = watch::channel(Arc::new(wanted(keys, 0)));
+        Self::start_with(store, wanted(keys, 0), None)
+    }
+
+    /// One that remembers its lease there, and goes on with the one that it finds.
+    fn resume<S: Store>(store: &S, keys: &[(&str, Content)], others: Others, at: &Path) -> Self {
+        let wanted = Wanted {
+            others,
+            ..wanted(keys, 0)
+        };
+        let directory = StateDir::open(at).unwrap();
+        Self::start_with(store, wanted, Some(directory.file("lease.json")))
+    }
+
+    fn start_with<S: Store>(
+        store: &S,
+        wanted: Wanted,
+        memory: Option<StateFile<Option<Tenure>>>,
+    ) -> Self {
+        let (wanted, wanted_here) = watch::channel(Arc::new(wanted));
         let (report_there, report) = watch::channel(Report::default());
         let (shutdown, stopped) = oneshot::channel::<()>();
         let stopped = async { drop(stopped.await) };
@@ -89,6 +115,7 @@ impl Running {
             ttl: TTL,
             wanted: wanted_here,
             report: report_there,
+            memory,
             heartbeat: None,
         };
         let task = publisher.run(stopped);
@@ -153,6 +180,7 @@ fn wanted(keys: &[(&str, Content)], told: u64) -> Wanted {
     });
     Wanted {
         keys: keys.collect(),
+        ..Wanted::default()
     }
 }
 

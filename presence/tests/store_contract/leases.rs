@@ -52,6 +52,20 @@ pub async fn tells_how_long_it_lives_if_nobody_renews_it(rig: &impl Rig) {
     assert_eq!(store.time_left(lease).await.unwrap(), None);
 }
 
+pub async fn tells_the_keys_that_are_on_it(rig: &impl Rig) {
+    let store = rig.store();
+    let lease = store.grant(Duration::from_mins(1)).await.unwrap();
+    let other = store.grant(Duration::from_mins(1)).await.unwrap();
+    assert_eq!(store.keys_on(lease).await.unwrap(), Some(Vec::new()));
+    put_on(store, &["/l/1", "/l/2", "/l/3"], lease).await;
+    put_on(store, &["/l/2"], other).await;
+    let mut keys = store.keys_on(lease).await.unwrap().unwrap();
+    keys.sort();
+    assert_eq!(keys, ["/l/1", "/l/3"]);
+    store.revoke(lease).await.unwrap();
+    assert_eq!(store.keys_on(lease).await.unwrap(), None);
+}
+
 pub async fn revokes_once_and_again(rig: &impl Rig) {
     let store = rig.store();
     let lease = store.grant(Duration::from_mins(1)).await.unwrap();

@@ -122,6 +122,7 @@ contract! {
         lives_while_it_is_kept_alive_and_ends_by_itself,
         takes_all_its_keys_along_in_one_revision,
         tells_how_long_it_lives_if_nobody_renews_it,
+        tells_the_keys_that_are_on_it,
         revokes_once_and_again,
         refuses_a_write_on_a_lease_that_is_gone;
 }

@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 
 use super::gather;
 use super::{Entering, Leaving, Planned, Staying};
+use crate::absorb;
 use crate::backend::{Backend, BackendError};
 use crate::cli::backends::{self, Take};
 use crate::plan::Plan;
@@ -86,7 +87,7 @@ pub(super) async fn plan(id: &BalancerId, look: &dyn Look, asked: gather::Questi
         problems: asked.record.problems.clone(),
         ..Planned::default()
     };
-    if asked.record.has_nothing_left(&asked.desired) {
+    if absorb::has_nothing_left(&asked.record, &asked.desired) {
         planned.in_sync = true;
         return planned;
     }

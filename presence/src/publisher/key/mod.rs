@@ -8,7 +8,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use self::sight::{Holder, Seen, Trust};
-use super::{Content, Standing, WantedKey};
+use super::tenure::Tenure;
+use super::{Content, Others, Standing, WantedKey};
 use crate::model::{LeaseId, Revision};
 use crate::process::backoff::Backoff;
 use crate::store::{Condition, StoreError};
@@ -18,6 +19,21 @@ use crate::store::{Condition, StoreError};
 pub(super) struct Leases {
     pub current: Option<LeaseId>,
     pub had: BTreeSet<LeaseId>,
+    /// The store's revision when the first of them was granted.
+    pub since: Option<Revision>,
+    /// That was in an earlier life, which this one goes on with.
+    pub is_resumed: bool,
+}
+
+impl Leases {
+    pub fn resumed(tenure: Tenure) -> Self {
+        Self {
+            current: Some(tenure.lease),
+            had: BTreeSet::from([tenure.lease]),
+            since: tenure.since,
+            is_resumed: tenure.since.is_some(),
+        }
+    }
 }
 
 /// What is to be done next about a key.
@@ -47,10 +63,22 @@ enum Claim {
     Withdrawn,
 }
 
+/// Whether an earlier life of this process, which it goes on with, had the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Past {
+    /// It left it, and nobody has said yet whether it is wanted.
+    Left,
+    /// Perhaps: who wrote it since came later.
+    Perhaps,
+    /// That does not matter any more.
+    Over,
+}
+
 #[derive(Debug)]
 pub(super) struct Key {
     /// `None`: it is to go.
     wanted: Option<WantedKey>,
+    past: Past,
     claim: Claim,
     /// The last that is known of it, exactly as it was then. `None`: nothing
     /// that counts.
@@ -82,6 +110,7 @@ impl Key {
     pub fn new(wanted: WantedKey, backoff: Backoff) -> Self {
         Self {
             wanted: Some(wanted),
+            past: Past::Perhaps,
             claim: Claim::New,
             seen: None,
             trust: Trust::Doubtful,
@@ -96,6 +125,18 @@ impl Key {
             trouble: None,
             backoff,
             not_before: None,
+        }
+    }
+
+    /// One that was found on the lease of an earlier life.
+    pub fn left(lease: LeaseId, backoff: Backoff) -> Self {
+        Self {
+            wanted: None,
+            past: Past::Left,
+            claim: Claim::Mine,
+            tried: Some(lease),
+            held_on: Some(lease),
+            ..Self::new(WantedKey::new(Content::Plain(Vec::new())), backoff)
         }
     }
 
@@ -121,15 +162,31 @@ impl Key {
     fn start_over(&mut self, wanted: &WantedKey) {
         *self = Self {
             tried: self.tried,
+            past: match self.past {
+                Past::Left => Past::Perhaps,
+                Past::Perhaps | Past::Over => Past::Over,
+            },
             ..Self::new(wanted.clone(), self.backoff.clone())
         };
     }
 
-    pub fn unwant(&mut self) {
+    pub fn unwant(&mut self, others: Others) {
         self.wanted = None;
+        if self.past == Past::Left && others == Others::Go {
+            self.past = Past::Over;
+        }
+    }
+
+    /// When an operator deleted it, if that is so.
+    pub fn withdrawn(&self) -> Option<Revision> {
+        let seen = self.seen.filter(|_| self.claim == Claim::Withdrawn);
+        seen.map(|seen| seen.at)
     }
 
     pub fn lease_ended(&mut self, lease: LeaseId) {
+        if self.past == Past::Left && self.held_on == Some(lease) {
+            self.past = Past::Over;
+        }
         if self.held_on == Some(lease) && self.claim == Claim::Mine {
             self.forget_seen();
         }
@@ -145,6 +202,9 @@ impl Key {
     }
 
     pub fn need(&self, leases: &Leases) -> Option<Need> {
+        if self.past == Past::Left {
+            return None;
+        }
         if self.wanted.is_none() {
             return Some(self.need_to_leave());
         }
@@ -159,6 +219,11 @@ impl Key {
             return Some(Need::Lease(lease));
         }
         match (self.claim, seen.holder) {
+            // Who goes on with an earlier life takes nothing from who came since.
+            (Claim::New, holder) if self.past == Past::Perhaps && leases.is_resumed => {
+                let unchanged = holder.map(|holder| Condition::ModRevision(holder.written));
+                Some(Need::Put(Some(unchanged.unwrap_or(Condition::Absent))))
+            }
             (Claim::New, _) => Some(Need::Put(None)),
             (Claim::Theirs | Claim::Mine, None) => Some(Need::Put(Some(Condition::Absent))),
             (Claim::Mine, Some(holder)) => {
@@ -247,6 +312,9 @@ impl Key {
 
     pub fn standing(&self, leases: &Leases) -> Standing {
         let trouble = self.trouble.clone();
+        if self.past == Past::Left {
+            return Standing::Left;
+        }
         if self.wanted.is_none() {
             return Standing::Leaving { trouble };
         }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::{Claim, Key, Leases};
-use crate::model::{LeaseId, Revision};
+use super::super::Content;
+use super::{Claim, Key, Leases, Past};
+use crate::model::{LeaseId, MemberOptions, Revision};
 use crate::store::{Entry, Event};
 
 /// A watch tells what has happened, or is noticed to be broken, before this.
@@ -123,22 +124,44 @@ impl Key {
         if leases.owns(holder) {
             self.is_ours(entry, holder);
         } else {
-            self.is_theirs(holder);
+            self.is_theirs(holder, came_later(entry, leases));
         }
     }
 
     fn is_ours(&mut self, entry: &Entry, holder: Holder) {
+        if self.claim == Claim::New && !self.taking {
+            self.outdated = !self.is_in(entry);
+        }
         self.claim = Claim::Mine;
         self.question = None;
         self.held_on = holder.lease;
-        self.first.get_or_insert(holder.written);
+        self.first.get_or_insert(rank(entry));
         let options = serde_json::from_slice::<Map<String, Value>>(&entry.value);
         self.drain = options.ok().and_then(|mut options| options.remove("drain"));
     }
 
-    fn is_theirs(&mut self, holder: Holder) {
+    /// Whether the entry holds what is wanted; what is not ours to say in it
+    /// does not count.
+    fn is_in(&self, entry: &Entry) -> bool {
+        match self.wanted.as_ref().map(|wanted| &wanted.content) {
+            None => true,
+            Some(Content::Plain(value)) => **value == *entry.value,
+            Some(Content::Member(wanted)) => {
+                let found = serde_json::from_slice::<Map<String, Value>>(&entry.value);
+                found.is_ok_and(|mut found| {
+                    found.retain(|name, _| wanted.contains_key(name) || !is_foreign(name));
+                    found == *wanted
+                })
+            }
+        }
+    }
+
+    fn is_theirs(&mut self, holder: Holder, came_later: bool) {
         match self.claim {
             Claim::Mine => self.claim = Claim::Theirs,
+            Claim::New if self.past == Past::Perhaps && came_later => {
+                self.claim = Claim::Theirs;
+            }
             Claim::New if !self.taking => self.predecessor = holder.lease,
             // Whoever came after our attempt was started after us.
             Claim::New if self.predecessor != holder.lease => self.claim = Claim::Theirs,
@@ -166,6 +189,11 @@ impl Key {
         self.question = None;
     }
 
+    /// The moment of which it is known how it was.
+    pub fn seen_at(&self) -> Option<Revision> {
+        self.seen.map(|seen| seen.at)
+    }
+
     /// Whether what is known comes from a later moment than this.
     pub fn seen_after(&self, at: Revision) -> bool {
         self.seen.is_some_and(|seen| seen.at > at)
@@ -179,6 +207,24 @@ impl Holder {
             written: entry.mod_revision,
         }
     }
+}
+
+/// What of the options a publisher or an operator adds to what is wanted.
+fn is_foreign(name: &str) -> bool {
+    matches!(name, "since" | "drain")
+}
+
+/// The first write of this incarnation.
+fn rank(entry: &Entry) -> Revision {
+    let written = entry.mod_revision;
+    let options = MemberOptions::parse(&entry.value);
+    options.map_or(written, |parsed| parsed.options.rank(written))
+}
+
+/// Whether its holder came after an earlier life that this one goes on with.
+fn came_later(entry: &Entry, leases: &Leases) -> bool {
+    let since = leases.since.filter(|_| leases.is_resumed);
+    since.is_some_and(|since| rank(entry) > since)
 }
 
 impl Leases {

@@ -8,7 +8,7 @@ use tokio::sync::watch as latest;
 use tokio::time::Instant;
 
 use super::{KEYS, TTL, content, options};
-use crate::model::LeaseId;
+use crate::model::{LeaseId, Revision};
 use crate::publisher::driver::Driver;
 use crate::publisher::state::Step;
 use crate::publisher::{Report, Standing, Wanted, WantedKey};
@@ -25,6 +25,10 @@ pub(super) struct Publisher {
     /// To be taken from whoever has it: not known to have been ours yet.
     pub(super) taking: BTreeSet<String>,
     pub(super) history_is_whole: bool,
+    /// It goes on with an earlier life, which began then.
+    pub(super) since: Option<Revision>,
+    /// What that life left is to stay.
+    pub(super) stays: bool,
 }
 
 impl Publisher {
@@ -37,6 +41,8 @@ impl Publisher {
             forbidden: BTreeMap::new(),
             taking: BTreeSet::new(),
             history_is_whole: true,
+            since: None,
+            stays: false,
         }
     }
 
@@ -49,6 +55,7 @@ impl Publisher {
         self.forbidden.clear();
         self.taking = self.wanted.keys.keys().cloned().collect();
         self.history_is_whole = false;
+        self.since = None;
     }
 
     /// What it did, if there was anything to do.
@@ -91,7 +98,10 @@ impl Publisher {
                 let holder = before.and_then(|before| before.lease);
                 let others =
                     before.is_some() && holder.is_none_or(|its| !self.leases.contains(&its));
-                let allowed = !others || self.taking.contains(key);
+                let earlier = before
+                    .zip(self.since)
+                    .is_some_and(|(b, since)| rank(b) <= since);
+                let allowed = !others || earlier || self.taking.contains(key);
                 assert!(allowed, "took {key} from another that came later");
                 if let Some(lease) = self.forbidden.get(key) {
                     let alive = store.lease_exists(*lease).await;
@@ -117,6 +127,7 @@ impl Publisher {
     }
 
     pub(super) fn want(&mut self, keys: u8, value: u8) {
+        self.stays = false;
         for (bit, key) in KEYS.iter().enumerate() {
             if keys & (1 << bit) == 0 {
                 self.wanted.keys.remove(*key);
@@ -139,6 +150,15 @@ impl Publisher {
             self.taking.insert(key.to_owned());
             self.forbidden.remove(key);
         }
+        self.stays = false;
         self.driver.state.want(&self.wanted);
     }
+}
+
+fn rank(entry: &Entry) -> Revision {
+    let since = options(entry).get("since").and_then(Value::as_i64);
+    let since = since
+        .map(Revision)
+        .filter(|since| *since <= entry.mod_revision);
+    since.unwrap_or(entry.mod_revision)
 }

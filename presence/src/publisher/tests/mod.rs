@@ -114,12 +114,16 @@ async fn run_for(store: &MemoryStore, time: Duration, heartbeat: Option<Heartbea
     let (report, _) = latest::channel(Report::default());
     let keys = KEYS.map(|key| (key.to_owned(), WantedKey::new(content(1))));
     let keys = keys.into_iter().collect();
-    let (_wanted, wanted) = latest::channel(Arc::new(Wanted { keys }));
+    let (_wanted, wanted) = latest::channel(Arc::new(Wanted {
+        keys,
+        ..Wanted::default()
+    }));
     let publisher = super::Publisher {
         store: store.clone(),
         ttl: TTL,
         wanted,
         report,
+        memory: None,
         heartbeat,
     };
     publisher.run(tokio::time::sleep(time)).await;

@@ -1,15 +1,16 @@
 //! Everything that can happen, and how it must end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tokio::time::advance;
+use tokio::time::{Instant, advance};
 
 use super::KEYS;
 use super::actor::Publisher;
 use crate::model::{LeaseId, Revision};
-use crate::publisher::Standing;
 use crate::publisher::state::Step;
+use crate::publisher::{Others, Standing, Wanted};
 use crate::store::memory::{MemoryStore, Snapshot};
 use crate::store::{Store, Transaction};
 
@@ -30,6 +31,8 @@ pub(super) enum Happening {
     Want(usize, u8, u8),
     Tell(usize, usize),
     Restart(usize),
+    /// Killed, it goes on; whether what it left stays until it is told.
+    Resume(usize, bool),
     Expire(usize),
     OperatorDeletes(usize),
     OperatorWrites(usize),
@@ -52,6 +55,7 @@ pub(super) fn happening() -> impl Strategy<Value = Happening> {
         3 => (who.clone(), 0..4_u8, 0..3_u8).prop_map(|(who, keys, value)| Want(who, keys, value)),
         1 => (who.clone(), key.clone()).prop_map(|(who, key)| Tell(who, key)),
         1 => who.clone().prop_map(Restart),
+        2 => (who.clone(), any::<bool>()).prop_map(|(who, stays)| Resume(who, stays)),
         1 => who.prop_map(Expire),
         2 => key.clone().prop_map(OperatorDeletes),
         1 => key.clone().prop_map(OperatorWrites),
@@ -96,6 +100,7 @@ impl World {
             Want(who, keys, value) => self.publishers[who].want(keys, value),
             Tell(who, key) => self.publishers[who].tell(KEYS[key]),
             Restart(who) => self.restart(who),
+            Resume(who, stays) => self.resume(who, stays),
             Expire(who) => {
                 if let Some(lease) = self.publishers[who].driver.state.report().lease {
                     store.expire(lease);
@@ -175,6 +180,30 @@ impl World {
         self.publishers[who].wanted = wanted;
     }
 
+    pub(super) fn resume(&mut self, who: usize, stays: bool) {
+        let before = &mut self.publishers[who];
+        let Some(tenure) = before.driver.state.tenure() else {
+            return;
+        };
+        let mut publisher = Publisher::new(&self.store);
+        publisher.wanted = std::mem::take(&mut before.wanted);
+        publisher.history_is_whole = before.history_is_whole;
+        publisher.leases.insert(tenure.lease);
+        publisher.since = tenure.since;
+        publisher.stays = stays;
+        publisher.driver.state.resume(tenure, Instant::now());
+        let wanted = Wanted {
+            keys: if stays {
+                BTreeMap::new()
+            } else {
+                publisher.wanted.keys.clone()
+            },
+            others: if stays { Others::Stay } else { Others::Go },
+        };
+        publisher.driver.state.want(&wanted);
+        *before = publisher;
+    }
+
     /// Until nobody has anything to do. Leases of those who are gone end.
     pub(super) async fn settle(&mut self) {
         self.store.lose_next_answers(0);
@@ -218,7 +247,7 @@ impl World {
         for key in KEYS {
             let entry = self.store.peek(key);
             for publisher in &self.publishers {
-                let wanted = publisher.wanted.keys.contains_key(key);
+                let wanted = !publisher.stays && publisher.wanted.keys.contains_key(key);
                 let own = |lease: LeaseId| publisher.leases.contains(&lease);
                 let has = entry
                     .as_ref()
@@ -243,6 +272,7 @@ impl World {
                         assert!(entry.lease == holder && !has);
                     }
                     Some(Standing::Withdrawn { .. }) => assert!(!has),
+                    Some(Standing::Left) => assert!(publisher.stays),
                     other => panic!("{key} is settled as {other:?}"),
                 }
             }

@@ -36,7 +36,7 @@ pub(super) fn entry(kv: KeyValue) -> (String, Entry) {
     (text(key), entry)
 }
 
-fn text(key: Vec<u8>) -> String {
+pub(super) fn text(key: Vec<u8>) -> String {
     String::from_utf8(key).unwrap_or_else(|error| store::escaped(error.as_bytes()))
 }
 

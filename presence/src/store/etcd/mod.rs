@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{Client, Error, LeaseClient, WatchOptions};
+use etcd_client::{Client, Error, LeaseClient, LeaseTimeToLiveOptions, WatchOptions};
 
 pub use config::{EtcdConfig, Secret};
 pub use v2::count_keys as count_v2_keys;
@@ -135,6 +135,16 @@ impl Store for EtcdStore {
             let answer = leases.time_to_live(lease.0, None).await?;
             // A lease that is gone has -1.
             Ok(u64::try_from(answer.ttl()).ok().map(Duration::from_secs))
+        })
+        .await
+    }
+
+    async fn keys_on(&self, lease: LeaseId) -> Result<Option<Vec<String>>, StoreError> {
+        self.on_lease(lease, |mut leases| async move {
+            let options = LeaseTimeToLiveOptions::new().with_keys();
+            let answer = leases.time_to_live(lease.0, Some(options)).await?;
+            let keys = answer.keys().iter().cloned().map(convert::text).collect();
+            Ok((answer.ttl() >= 0).then_some(keys))
         })
         .await
     }

@@ -355,6 +355,11 @@ impl Store for MemoryStore {
         self.call(|counts| &mut counts.gets, left).await
     }
 
+    async fn keys_on(&self, lease: LeaseId) -> Result<Option<Vec<String>>, StoreError> {
+        let keys = |inner: &mut Inner| Ok(inner.state.keys_on(lease));
+        self.call(|counts| &mut counts.gets, keys).await
+    }
+
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
         let revoke = |inner: &mut Inner| {
             let events = inner.state.end_lease(lease);

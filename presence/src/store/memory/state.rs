@@ -151,6 +151,13 @@ impl State {
         Some(lease.ends.saturating_duration_since(now))
     }
 
+    pub fn keys_on(&self, lease: LeaseId) -> Option<Vec<String>> {
+        self.leases.get(&lease)?;
+        let entries = self.entries.iter();
+        let its = entries.filter(|(_, entry)| entry.lease == Some(lease));
+        Some(its.map(|(key, _)| key.clone()).collect())
+    }
+
     /// All keys of a lease go in one revision.
     pub fn end_lease(&mut self, lease: LeaseId) -> Vec<Event> {
         if self.leases.remove(&lease).is_none() {

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use litemap::LiteMap;
-use presence::departure::Cause;
-use presence::model::{Class, MemberId, Revision};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::departure::Cause;
+use crate::model::{Class, MemberId, Revision};
 
 mod packed;
 
@@ -138,8 +139,8 @@ pub struct Removal {
     pub let_go: bool,
 }
 
-/// Why a member is to leave. What it does to the manner is one table, in
-/// [`crate::plan`].
+/// Why a member is to leave. What it does to the manner is one table, in the
+/// `plan` of lbmanager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
@@ -260,6 +261,18 @@ pub enum Action {
 }
 
 impl Record {
+    /// Whether nothing was ever written into it.
+    pub fn is_new(&self) -> bool {
+        self.revision == Revision::default()
+    }
+
+    /// What the tree wants of this member.
+    pub fn role(&self, member: &MemberId) -> Role {
+        self.members
+            .get(member)
+            .map_or(Role::Out, |known| known.wanted)
+    }
+
     /// Notes a change, and forgets the oldest.
     pub fn changed(
         &mut self,
@@ -297,5 +310,26 @@ impl Record {
     /// As it was written to etcd.
     pub fn from_json(value: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(value)
+    }
+}
+
+impl MemberRecord {
+    /// Its key is gone.
+    pub fn leaves(&mut self, reason: Reason, now: Timestamp) {
+        self.mod_revision = None;
+        self.wanted = Role::Out;
+        self.options = None;
+        self.is_to_leave(reason, now);
+    }
+
+    /// It is to leave for this reason; if that is no news, since it was.
+    pub fn is_to_leave(&mut self, reason: Reason, now: Timestamp) {
+        if self.removal.is_none_or(|before| before.reason != reason) {
+            self.removal = Some(Removal {
+                reason,
+                since: now,
+                let_go: false,
+            });
+        }
     }
 }
