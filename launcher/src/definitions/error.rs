@@ -96,16 +96,6 @@ pub enum FindError {
     Store(#[from] StoreError),
 }
 
-impl FindError {
-    /// Whether the source does not have what was asked for, so that what was kept of it counts.
-    pub(super) fn is_lack(&self) -> bool {
-        matches!(
-            self,
-            Self::Missing { .. } | Self::NoRevision { .. } | Self::Altered { .. }
-        )
-    }
-}
-
 impl From<FindError> for Failure {
     fn from(error: FindError) -> Self {
         match error {
