@@ -45,7 +45,10 @@ pub async fn while_it_starts(rig: &Rig) {
 pub async fn removed_by_somebody(rig: &Rig) {
     let mut web = rig.ready("").await;
     let container = web.container().await;
-    rig.docker.run(&["rm", "--force", &container]).await.unwrap();
+    rig.docker
+        .run(&["rm", "--force", &container])
+        .await
+        .unwrap();
     let status = web.wait(DEADLINE).await.unwrap();
     // Who removes by force kills first, and which of both is seen is open.
     assert!([Some(125), Some(137)].contains(&status.code()), "{status}");
@@ -58,7 +61,11 @@ pub async fn two_of_one_instance(rig: &Rig) {
     let mut second = web.launch().start().await.unwrap();
     let status = second.wait(DEADLINE).await.unwrap();
     assert_eq!(status.code(), Some(125));
-    assert!(second.log().contains("another launcher runs"), "{}", second.log());
+    assert!(
+        second.log().contains("another launcher runs"),
+        "{}",
+        second.log()
+    );
     assert_eq!(web.status().await, 200);
     web.end().await;
 }

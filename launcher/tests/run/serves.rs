@@ -35,16 +35,17 @@ pub async fn from_start_to_stop(rig: &Rig) {
     let ready = web.notify().received().into_iter();
     assert_eq!(ready.filter(|told| told.state == "READY=1").count(), 1);
     // The output comes on the stream that it was written to.
-    let line = |stream, text: &'static str| move |line: &testbed::process::Line| {
-        line.stream == stream && line.text.contains(text)
-    };
-    for expected in [line(Stream::Stdout, "hello"), line(Stream::Stderr, "oops")] {
-        web.process().wait_for_line(expected, DEADLINE).await.unwrap();
+    for (text, stream) in [("hello", Stream::Stdout), ("oops", Stream::Stderr)] {
+        let found = web.process().wait_for_line(|line| line.contains(text), DEADLINE);
+        assert_eq!(found.await.unwrap().stream, stream);
     }
     let instances = format!("/launcher/instances/{service}/testbed/");
     let state = rig.etcd.get_prefix(&instances).await.unwrap();
     let state: Vec<&String> = state.values().collect();
-    assert!(state.len() == 1 && state[0].contains("running"), "{state:?}");
+    assert!(
+        state.len() == 1 && state[0].contains("running"),
+        "{state:?}"
+    );
     web.end().await;
 }
 
@@ -60,7 +61,11 @@ pub async fn not_ready_and_ready_again(rig: &Rig) {
             .await;
     }
     let ready = web.notify().received().into_iter();
-    assert_eq!(ready.filter(|told| told.state == "READY=1").count(), 1, "never twice");
+    assert_eq!(
+        ready.filter(|told| told.state == "READY=1").count(),
+        1,
+        "never twice"
+    );
     web.end().await;
 }
 
@@ -78,7 +83,7 @@ pub async fn dead_by_its_probes(rig: &Rig) {
 pub async fn an_operator_deletes_its_key(rig: &Rig) {
     let web = web(rig, "").await;
     assert!(rig.etcd.del(&key(web.launch().service())).await.unwrap());
-    let told = |line: &testbed::process::Line| line.text.contains("deleted by an operator");
+    let told = |line: &str| line.contains("deleted by an operator");
     web.process().wait_for_line(told, DEADLINE).await.unwrap();
     assert_eq!(web.keys().await, BTreeMap::new());
     assert_eq!(web.status().await, 200, "the container goes on");
@@ -109,7 +114,10 @@ pub async fn another_definition(rig: &Rig) {
     web.wait_ready(DEADLINE).await.unwrap();
     assert_ne!(web.container().await, before);
     let stopping = web.notify().received().into_iter();
-    assert!(stopping.into_iter().all(|told| told.state != "STOPPING=1"), "the unit is not");
+    assert!(
+        stopping.into_iter().all(|told| told.state != "STOPPING=1"),
+        "the unit is not"
+    );
     web.end().await;
 }
 

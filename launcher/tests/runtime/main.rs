@@ -8,6 +8,7 @@
 mod contract;
 mod memory;
 mod outage;
+mod output;
 mod real;
 mod registry;
 mod words;
@@ -22,6 +23,7 @@ use futures::stream::BoxStream;
 use launcher::runtime::spec::Joined;
 use launcher::runtime::{
     Container, ContainerRuntime, ContainerSpec, Identity, Instance, Ours, RuntimeError, State,
+    Stream,
 };
 use libtest_mimic::{Arguments, Trial};
 use presence::model::DefinitionRevision;
@@ -50,6 +52,9 @@ trait Rig: Sync {
 
     /// Somebody else's container of this name, with these labels, which runs.
     async fn neighbour(&self, name: &str, labels: &[(String, String)]);
+
+    /// The program of a container writes a line: this text, a space and 1.
+    async fn write(&self, ours: &Ours, stream: Stream, text: &str);
 
     /// The names of all containers that run.
     async fn running(&self) -> Vec<String>;
@@ -175,12 +180,15 @@ fn main() -> ExitCode {
         a_taken_port,
         a_missing_network,
         neighbours,
+        output,
+        no_output,
     );
     only_real!(
         trials, tasks, real,
         outage: docker_goes_and_comes_back, nobody_there;
         registry: pulled_with_progress, not_there, wants_credentials, has_credentials, down, silent;
         words: as_docker_has_it, no_command, no_program, out_of_memory, several_networks, image_health;
+        output: parts, a_terminal, bounded_on_the_disk;
     );
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(real);
