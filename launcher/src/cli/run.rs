@@ -19,12 +19,13 @@ use super::DefinitionArgs;
 use super::etcd_command::EtcdCommand;
 use crate::assemble::Metadata;
 use crate::definition::Target;
+use crate::instance::InstanceName;
 use crate::life::OWN_FAILURE;
 use crate::logs::Sink;
 use crate::publish::Ttls;
 use crate::run::{self, Order, Parts};
+use crate::runtime::Identity;
 use crate::runtime::docker::DockerRuntime;
-use crate::runtime::{Identity, Instance};
 
 pub(super) const EXAMPLE: &str = "Examples:
   launcher run web
@@ -56,7 +57,7 @@ pub struct RunArgs {
     name: ServiceName,
 
     /// Which revision of it, whole or by its number [default: the newest]
-    instance: Option<Instance>,
+    instance: Option<InstanceName>,
 
     /// A virtual service of this host's kernel to publish it in as well: IP:PORT
     #[arg(value_parser = Target::of_service_address)]

@@ -9,6 +9,7 @@ use presence::process::words;
 use presence::store::StoreError;
 
 use crate::document::{Problem, nearest};
+use crate::instance::InstanceName;
 
 /// Why there is no definition to start.
 #[derive(Debug, thiserror::Error)]
@@ -24,12 +25,12 @@ pub enum FindError {
         known: Vec<ServiceName>,
     },
     /// The service has none of this revision.
-    #[error("there is no revision {revision} of {name}; {}", revisions(known))]
+    #[error("there is no revision {instance} of {name}; {}", revisions(known))]
     NoRevision {
         /// The service.
         name: ServiceName,
-        /// The revision that was asked for.
-        revision: DefinitionRevision,
+        /// What was asked for.
+        instance: InstanceName,
         /// Those that there are, the newest first.
         known: Vec<DefinitionRevision>,
     },

@@ -35,6 +35,7 @@ pub use self::put::{Put, PutError, put};
 pub use self::source::Source;
 pub use self::written::Written;
 use crate::definition::Definition;
+use crate::instance::InstanceName;
 use crate::policy::Policy;
 
 /// How long etcd may take to answer before what was kept here is taken instead.
@@ -105,7 +106,7 @@ impl<S: Store> Definitions<S> {
     pub async fn find(
         &self,
         name: &ServiceName,
-        instance: Option<DefinitionRevision>,
+        instance: InstanceName,
         mut say: impl FnMut(String),
     ) -> Result<Found, FindError> {
         let answer = match &self.source {
@@ -117,7 +118,7 @@ impl<S: Store> Definitions<S> {
         };
         let why = match answer {
             // What was kept of a revision is that revision, whatever became of its source.
-            Some(Err(error)) if instance.is_some() => Some(error),
+            Some(Err(error)) if instance != InstanceName::Newest => Some(error),
             Some(answer) => return self.admit(name, answer?),
             None => None,
         };
@@ -142,7 +143,7 @@ impl<S: Store> Definitions<S> {
     async fn ask(
         &self,
         name: &ServiceName,
-        instance: Option<DefinitionRevision>,
+        instance: InstanceName,
         say: &mut impl FnMut(String),
     ) -> Result<Written, FindError> {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);

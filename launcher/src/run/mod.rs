@@ -51,7 +51,7 @@ use crate::definitions::{Definitions, Found};
 use crate::life::{Exit, OWN_FAILURE};
 use crate::logs::{Origin, Sink};
 use crate::publish::{self, Publication};
-use crate::runtime::{ContainerRuntime, Instance};
+use crate::runtime::ContainerRuntime;
 
 /// The driver shows that it is alive more often; Docker may take its time.
 const PROGRESS: Duration = Duration::from_secs(60);
@@ -121,12 +121,9 @@ impl<R: ContainerRuntime, S: Store> Parts<R, S> {
             self.notifier.status(words);
         };
         let identity = &self.order.identity;
-        let instance = match identity.instance {
-            Instance::Newest => None,
-            Instance::Revision(revision) => Some(revision),
-            Instance::Number(_) => todo!(),
-        };
-        let found = self.definitions.find(&identity.service, instance, say);
+        let found = self
+            .definitions
+            .find(&identity.service, identity.instance, say);
         let mut found = pin!(found);
         let mut pulse = interval(PULSE);
         loop {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use launcher::definitions::FindError;
+use launcher::instance::InstanceName;
 use presence::model::DefinitionRevision;
 use presence::process::state_file::StateDir;
 use presence::store::etcd::{EtcdConfig, EtcdStore};
@@ -79,7 +80,9 @@ async fn what_was_never_started_here_waits_for_etcd_however_long() {
     for instance in [None, Some(unknown)] {
         let mut said = 0;
         let service = web();
-        let find = host.definitions.find(&service, instance, |_| said += 1);
+        let find = host
+            .definitions
+            .find(&service, crate::host::named(instance), |_| said += 1);
         timeout(Duration::from_hours(1), find).await.unwrap_err();
         // The pauses grow to 10 s, and are random by half.
         assert!((300..800).contains(&said), "said {said} times");
@@ -99,7 +102,9 @@ async fn another_revision_than_those_that_were_started_is_waited_for() {
     let new = host.put(&version(3)).await;
     host.store.set_unavailable(true);
     let service = web();
-    let find = host.definitions.find(&service, Some(new), |_| ());
+    let find = host
+        .definitions
+        .find(&service, InstanceName::Revision(new), |_| ());
     timeout(Duration::from_mins(10), find).await.unwrap_err();
 }
 
@@ -153,7 +158,10 @@ async fn what_was_kept_is_held_to_the_policy_of_today() {
     let definitions =
         launcher::definitions::Definitions::new(host.store.clone(), source, Some(strict), &state);
     host.store.set_unavailable(true);
-    let error = definitions.find(&web(), None, |_| ()).await.unwrap_err();
+    let error = definitions
+        .find(&web(), InstanceName::Newest, |_| ())
+        .await
+        .unwrap_err();
     assert!(matches!(error, FindError::Refused { .. }), "{error}");
 }
 
@@ -176,7 +184,7 @@ async fn a_real_etcd_that_is_killed_is_done_without_if_it_was_asked_once() {
     let mut said = Vec::new();
     let waiting = other
         .definitions
-        .find(&service, None, |words| said.push(words));
+        .find(&service, InstanceName::Newest, |words| said.push(words));
     let kept = host.definitions.keep(&found).await.unwrap();
     let here = async {
         let again = host.find(Some(revision)).await;
@@ -204,7 +212,7 @@ async fn whoever_etcd_does_not_let_in_starts_what_was_kept() {
         launcher::definitions::Definitions::new(locked_out.unwrap(), source, None, &state);
     let mut said = Vec::new();
     let found = definitions
-        .find(&web(), None, |words| said.push(words))
+        .find(&web(), InstanceName::Newest, |words| said.push(words))
         .await;
     assert!(found.unwrap().from_cache);
     assert!(said[0].contains("check ETCDCTL_USER"), "{said:?}");

@@ -2,6 +2,7 @@
 
 use launcher::definitions::history::{self, Line, MOST};
 use launcher::definitions::network;
+use launcher::instance::InstanceName;
 use presence::store::memory::MemoryStore;
 use presence::store::{Store, Transaction};
 
@@ -9,7 +10,9 @@ use crate::host::{Host, version, web};
 
 async fn lines(host: &Host<MemoryStore>) -> Vec<Line> {
     let past = history::list(&host.store, &web()).await.unwrap();
-    let newest = network::find(&host.store, &web(), None).await.ok();
+    let newest = network::find(&host.store, &web(), InstanceName::Newest)
+        .await
+        .ok();
     history::lines(&web(), past, newest.as_ref())
 }
 

@@ -2,6 +2,7 @@
 
 use launcher::definition::{Definition, parse};
 use launcher::definitions::{Definitions, FindError, Found, Put, Source, put};
+use launcher::instance::InstanceName;
 use launcher::policy::Policy;
 use presence::model::{DefinitionRevision, ServiceName};
 use presence::process::state_file::StateDir;
@@ -75,7 +76,7 @@ impl<S: Store> Host<S> {
     ) -> (Result<Found, FindError>, Vec<String>) {
         let mut said = Vec::new();
         let say = |words| said.push(words);
-        let found = self.definitions.find(&web(), instance, say).await;
+        let found = self.definitions.find(&web(), named(instance), say).await;
         (found, said)
     }
 
@@ -92,4 +93,9 @@ impl<S: Store> Host<S> {
     pub async fn error(&self, instance: Option<DefinitionRevision>) -> FindError {
         self.try_find(instance).await.0.unwrap_err()
     }
+}
+
+/// `None`: the newest.
+pub fn named(revision: Option<DefinitionRevision>) -> InstanceName {
+    revision.map_or(InstanceName::Newest, InstanceName::Revision)
 }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use launcher::definitions::{Definitions, Found, Source};
+use launcher::instance::InstanceName;
 use presence::process::state_file::StateDir;
 use presence::store::memory::MemoryStore;
 use testbed::wait;
@@ -122,7 +123,7 @@ async fn what_is_damaged_is_set_aside_and_said() {
         let (mut said, service) = (Vec::new(), web());
         let find = host
             .definitions
-            .find(&service, None, |words| said.push(words));
+            .find(&service, InstanceName::Newest, |words| said.push(words));
         let waited = tokio::time::timeout(Duration::from_secs(10), find).await;
         waited.expect_err("there is nothing to start");
         let place = file.display().to_string();

@@ -28,7 +28,7 @@ struct Rig {
 }
 
 impl Rig {
-    async fn start() -> Self {
+    async fn set_up() -> Self {
         let docker = Docker::start_linked().await.unwrap();
         Self {
             etcd: Etcd::start().await.unwrap(),
@@ -54,7 +54,7 @@ macro_rules! trials {
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let tasks = Arc::new(tokio::runtime::Runtime::new().unwrap());
-    let rig = Arc::new(tasks.block_on(Rig::start()));
+    let rig = Arc::new(tasks.block_on(Rig::set_up()));
     let trials = trials!(
         tasks, rig,
         serves: from_start_to_stop, not_ready_and_ready_again, dead_by_its_probes,

@@ -36,7 +36,9 @@ pub async fn from_start_to_stop(rig: &Rig) {
     assert_eq!(ready.filter(|told| told.state == "READY=1").count(), 1);
     // The output comes on the stream that it was written to.
     for (text, stream) in [("hello", Stream::Stdout), ("oops", Stream::Stderr)] {
-        let found = web.process().wait_for_line(|line| line.contains(text), DEADLINE);
+        let found = web
+            .process()
+            .wait_for_line(|line| line.contains(text), DEADLINE);
         assert_eq!(found.await.unwrap().stream, stream);
     }
     let instances = format!("/launcher/instances/{service}/testbed/");

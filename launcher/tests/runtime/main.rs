@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use launcher::instance::InstanceName;
 use launcher::runtime::spec::Joined;
 use launcher::runtime::{
-    Container, ContainerRuntime, ContainerSpec, Identity, Instance, Ours, RuntimeError, State,
-    Stream,
+    Container, ContainerRuntime, ContainerSpec, Identity, Ours, RuntimeError, State, Stream,
 };
 use libtest_mimic::{Arguments, Trial};
 use presence::model::DefinitionRevision;
@@ -69,7 +69,7 @@ fn identity() -> Identity {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     Identity {
         service: format!("web-{number}").parse().unwrap(),
-        instance: Instance::Newest,
+        instance: InstanceName::Newest,
         host_id: "host-a".parse().unwrap(),
     }
 }
