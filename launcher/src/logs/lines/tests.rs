@@ -20,7 +20,9 @@ fn any_writes() -> impl Strategy<Value = Vec<Write>> {
 }
 
 fn whole_lines(mut writes: Vec<Write>) -> Vec<Write> {
-    writes.iter_mut().for_each(|write| write.4 = true);
+    for write in &mut writes {
+        write.4 = true;
+    }
     writes
 }
 
@@ -147,7 +149,9 @@ proptest! {
         let first = later.iter().map(|frame| frame.time).min();
         if let (Some(last), Some(first)) = (last, first) {
             let shift = last.duration_since(first) - SignedDuration::from_millis(back);
-            later.iter_mut().for_each(|frame| frame.time += shift);
+            for frame in &mut later {
+                frame.time += shift;
+            }
         }
         let seen = all.len();
         all.extend(later);
