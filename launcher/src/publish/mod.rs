@@ -1,8 +1,8 @@
 //! From what a definition publishes to keys in etcd, and from what the managers report back to
 //! "it is served", "no new connection comes", "the last one is over".
 //!
-//! [`Places`] says what is published where, and `answer` what the managers say of it: both are
-//! pure. [`Publication`] is how the driver of a [`life`](crate::life) speaks with [`Desk`], the
+//! [`Places`] says what is published where, `answer` what the managers say of it, and `judge` how
+//! far that is: all pure. [`Publication`] is how the driver of a [`life`](crate::life) speaks with [`Desk`], the
 //! one task that keeps the keys and reads the answers.
 //!
 //! Targets with `scope: service` are the manager's, with or without one: an instance leaves them
@@ -17,6 +17,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use presence::model::{DefinitionRevision, HostId, ServiceName};
 use presence::process::health::Health;
 use presence::process::state_file::StateDir;
@@ -26,8 +27,13 @@ use tokio::sync::watch;
 use crate::definition::{Target, Values};
 use crate::life::{self, Keys};
 
+pub use self::desk::Desk;
 pub use self::places::{PlaceError, Places};
 
+mod answer;
+mod desk;
+mod inquiry;
+mod judge;
 mod places;
 
 /// Which instance it is.
@@ -78,14 +84,11 @@ pub struct Parts<S> {
 /// How what is published stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// What a life has to know of the keys.
+    /// What a life has to know of the keys. Its words are told as `elb us-east-1/web: …`.
     pub keys: Keys,
     /// Whether all who sent connections say that the last is over. How many there are no manager
     /// tells: a status is written when it changes, not whenever a connection comes or goes.
     pub drained: bool,
-    /// Why it is not served, or not out, and what to know where it is: `elb us-east-1/web: …`.
-    /// For STATUS, and for the message of a failure. Empty where there is nothing to say.
-    pub words: String,
     /// The number of the wish that this is about.
     asked: u64,
 }
@@ -97,8 +100,10 @@ pub struct Standing {
 pub struct Publication {
     instance: Instance,
     targets: Arc<[Target]>,
-    wish: watch::Sender<Wish>,
+    /// `None`: nothing is published, ever.
+    wish: Option<watch::Sender<Wish>>,
     standing: watch::Sender<Standing>,
+    heard: watch::Receiver<Standing>,
 }
 
 /// What is to be in the store.
@@ -107,52 +112,136 @@ struct Wish {
     number: u64,
     publish: life::Publish,
     places: Option<Arc<Places>>,
+    /// Since when it is ready, or not.
+    since: Timestamp,
     state: Option<Vec<u8>>,
 }
 
 impl Publication {
-    /// One that runs as long as its desk does.
-    pub fn new<S: Store>(_parts: Parts<S>) -> (Self, Desk<S>) {
-        todo!()
+    /// One that works as long as its desk does.
+    pub fn new<S: Store>(parts: Parts<S>) -> (Self, Desk<S>) {
+        let (wish, wish_there) = watch::channel(Wish {
+            number: 0,
+            publish: life::Publish::AsIs,
+            places: None,
+            since: Timestamp::now(),
+            state: None,
+        });
+        // Until the store was asked an earlier life may have left something.
+        let (standing, heard) = watch::channel(Standing {
+            keys: Keys {
+                present: 1,
+                ..Keys::default()
+            },
+            ..Standing::default()
+        });
+        let publication = Self {
+            instance: parts.instance.clone(),
+            targets: parts.targets.clone().into(),
+            wish: Some(wish),
+            standing: standing.clone(),
+            heard,
+        };
+        let desk = Desk {
+            parts,
+            wish: wish_there,
+            standing,
+        };
+        (publication, desk)
     }
 
     /// That of `--no-publish`: there is nothing to wait for, ever.
-    pub fn none() -> Self {
-        todo!()
+    pub fn none(instance: Instance) -> Self {
+        let (standing, heard) = watch::channel(Standing {
+            keys: Keys {
+                served: true,
+                withdrawn: true,
+                ..Keys::default()
+            },
+            drained: true,
+            ..Standing::default()
+        });
+        Self {
+            instance,
+            targets: Arc::default(),
+            wish: None,
+            standing,
+            heard,
+        }
     }
 
-    /// What is to be published. Values are needed once before anything can be, and again whenever
-    /// they change; with an error what was wanted before stays so.
+    /// What is to be published. Values are needed once before anything can be, and again when
+    /// they change; with an error nothing changes.
     pub fn want(
         &mut self,
         publish: life::Publish,
         values: Option<&Values>,
     ) -> Result<(), PlaceError> {
-        todo!("{publish:?} {values:?}")
+        let Some(wish) = &self.wish else {
+            return Ok(());
+        };
+        let places = values.map(|values| Places::resolve(&self.targets, &self.instance, values));
+        let places = places.transpose()?.map(Arc::new);
+        let before = wish.borrow().clone();
+        let places = places.or_else(|| before.places.clone());
+        if (publish, &places) == (before.publish, &before.places) {
+            return Ok(());
+        }
+        let flips = publish != before.publish;
+        let next = Wish {
+            number: before.number + 1,
+            publish,
+            places,
+            since: if flips {
+                Timestamp::now()
+            } else {
+                before.since
+            },
+            state: before.state,
+        };
+        self.ask(&next);
+        wish.send_replace(next);
+        Ok(())
+    }
+
+    /// From now on the standing is about this, and says nothing of it yet.
+    fn ask(&self, next: &Wish) {
+        let coming = match next.publish {
+            life::Publish::Ready | life::Publish::NotReady => next.places.as_ref(),
+            life::Publish::AsIs | life::Publish::Nothing => None,
+        };
+        let coming = coming.map_or(0, |places| places.count());
+        self.standing.send_modify(|standing| {
+            *standing = Standing {
+                keys: Keys {
+                    present: standing.keys.present.max(coming),
+                    away: standing.keys.away,
+                    ..Keys::default()
+                },
+                drained: false,
+                asked: next.number,
+            }
+        });
     }
 
     /// The state of the instance, as it is to stand in its key, from now until the end.
     pub fn state(&mut self, json: Vec<u8>) {
-        todo!("{json:?}")
+        let Some(wish) = &self.wish else { return };
+        wish.send_if_modified(|wish| {
+            let is_new = wish.state.as_ref() != Some(&json);
+            wish.state = Some(json);
+            is_new
+        });
     }
 
-    /// How it stands, now and whenever that changes.
-    pub fn standing(&self) -> watch::Receiver<Standing> {
-        self.standing.subscribe()
+    /// How it stands.
+    pub fn standing(&self) -> Standing {
+        self.standing.borrow().clone()
     }
-}
 
-/// The task that keeps the keys, and reads what the managers say of them.
-pub struct Desk<S> {
-    parts: Parts<S>,
-    wish: watch::Receiver<Wish>,
-    standing: watch::Sender<Standing>,
-}
-
-impl<S: Store> Desk<S> {
-    /// Works until `shutdown`, then deletes every key that is ours. It goes on for as long as it
-    /// takes where etcd is away.
-    pub async fn run(self, shutdown: presence::process::shutdown::Shutdown) {
-        todo!()
+    /// Ready when it stands otherwise than when this was ready before. Cancel-safe.
+    pub async fn changed(&mut self) {
+        // It has the sender itself.
+        let _ = self.heard.changed().await;
     }
 }

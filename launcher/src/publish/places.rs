@@ -23,7 +23,7 @@ pub enum PlaceError {
         /// The key as it is written in the definition.
         target: String,
         /// What is wrong.
-        source: TargetError,
+        source: Box<TargetError>,
     },
     /// An instance of a label.
     #[error("publish: service {label}: {source}")]
@@ -68,7 +68,7 @@ impl Places {
                 Target::Member(target) => {
                     let error = |source| PlaceError::Member {
                         target: target.key.to_string(),
-                        source,
+                        source: Box::new(source),
                     };
                     let member = target.key.resolve(values).map_err(error)?;
                     places.members.insert(member, target.options.clone());
@@ -80,6 +80,11 @@ impl Places {
             }
         }
         Ok(places)
+    }
+
+    /// How many keys that are.
+    pub fn count(&self) -> usize {
+        self.members.len() + self.services.len()
     }
 
     /// The keys of the members.
