@@ -2,7 +2,8 @@
 //!
 //! It does what its arguments say, in their order, and then what it is asked for at
 //! `/steer/<words>`, with the same words ([`Steer`]). Other paths are answered as [`Act`] says, at
-//! port 80: at first with 200. SIGTERM, and the signal of the image if another, ends it with 0.
+//! port 80: at first with 200. With [`ONCE`] as its first argument it only does what the others
+//! say, for a command beside it in its container. SIGTERM, and the signal of the image if another, ends it with 0.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +12,9 @@ use std::time::Duration;
 use crate::http;
 use crate::web::Act;
 use crate::{Error, Result};
+
+/// The argument by which it does not listen.
+pub const ONCE: &str = "once";
 
 /// What it can be told. As text, words between slashes: `answer/503`, `say/out/5/ready`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub enum Steer {
     Term(OnTerm),
     /// `eat/MEGABYTES`: uses so much memory.
     Eat(usize),
+    /// `sleep/MILLISECONDS`: does nothing at all for so long.
+    Sleep(Duration),
     /// `exit/CODE`: ends.
     Exit(u8),
 }
@@ -94,6 +100,7 @@ impl fmt::Display for Steer {
             Self::Term(OnTerm::Ignore) => f.write_str("term/ignore"),
             Self::Term(OnTerm::After(time)) => write!(f, "term/{}", time.as_millis()),
             Self::Eat(megabytes) => write!(f, "eat/{megabytes}"),
+            Self::Sleep(time) => write!(f, "sleep/{}", time.as_millis()),
             Self::Exit(code) => write!(f, "exit/{code}"),
         }
     }
@@ -142,6 +149,7 @@ fn parse(text: &str) -> Option<Steer> {
         ["term", "ignore"] => Steer::Term(OnTerm::Ignore),
         ["term", time] => Steer::Term(OnTerm::After(millis(time)?)),
         ["eat", megabytes] => Steer::Eat(megabytes.parse().ok()?),
+        ["sleep", time] => Steer::Sleep(millis(time)?),
         ["exit", code] => Steer::Exit(code.parse().ok()?),
         _ => return None,
     })
@@ -165,6 +173,7 @@ mod tests {
             "term/ignore",
             "term/1500",
             "eat/64",
+            "sleep/100",
             "exit/7",
         ] {
             assert_eq!(words.parse::<Steer>().unwrap().to_string(), words);

@@ -134,3 +134,75 @@ impl Metadata {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use testbed::aws::Imds;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn version_2_is_asked_first_and_then_version_1() {
+        let imds = Imds::start().await.unwrap();
+        imds.instance_id("i-0123456789abcdef0");
+        for require_token in [true, false] {
+            imds.require_token(require_token);
+            let id = Metadata::at(&imds.url()).ask().await.unwrap();
+            assert_eq!(id, "i-0123456789abcdef0");
+        }
+        let paths = ["/latest/api/token", "/latest/meta-data/instance-id"];
+        assert_eq!(imds.requests(), [paths, paths].concat());
+    }
+
+    /// One that knows no tokens, as some that are not AWS' own.
+    #[tokio::test]
+    async fn without_tokens_it_is_asked_without() {
+        let web = testbed::web::Web::start().await.unwrap();
+        web.set(testbed::web::Act::Answer(404, String::new()));
+        let error = Metadata::at(&web.url())
+            .ask()
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("answers 404 Not Found when asked"),
+            "{error}"
+        );
+        assert_eq!(web.requests(), 2);
+    }
+
+    #[tokio::test]
+    async fn it_is_asked_until_it_answers_and_says_why_it_is_not() {
+        let imds = Imds::start().await.unwrap();
+        imds.instance_id("i-7").fail_with(Some(503));
+        let said = Mutex::new(Vec::new());
+        let tell = |error: &MetadataError| {
+            said.lock().unwrap().push(error.to_string());
+            imds.fail_with(None);
+        };
+        assert_eq!(Metadata::at(&imds.url()).instance_id(tell).await, "i-7");
+        let said = said.into_inner().unwrap();
+        assert_eq!(said.len(), 1);
+        assert!(
+            said[0].contains("answers 503 Service Unavailable"),
+            "{said:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_no_id_and_who_is_silent_is_told() {
+        let imds = Imds::start().await.unwrap();
+        for id in ["", "i 7", "<html>no</html>\n", &"i".repeat(65)] {
+            imds.instance_id(id);
+            let error = Metadata::at(&imds.url()).ask().await.unwrap_err();
+            assert!(matches!(error, MetadataError::Refused { .. }), "{error}");
+        }
+        let port = testbed::ports::free().unwrap();
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let error = Metadata::at(&endpoint).ask().await.unwrap_err().to_string();
+        let start = format!("the instance metadata does not answer at {endpoint} (Connection");
+        assert!(error.starts_with(&start), "{error}");
+    }
+}

@@ -78,8 +78,8 @@ pub enum Wanted {
 pub struct Page {
     /// Its path, by which it is called.
     pub path: String,
-    /// What is asked for.
-    pub ask: Ask,
+    /// What is asked for, or why it cannot be.
+    pub request: Result<Request, String>,
     /// From one time to the next.
     pub frequency: Duration,
 }
@@ -173,21 +173,19 @@ impl Asking<'_> {
     fn page(&self, page: &PageCheck) -> Page {
         let expected = &page.expected;
         let place = self.place(None, Some(self.definition.monitor_port()));
-        let ask = or_nowhere(place.map(|(host, port)| {
-            Ask::Http(Request {
-                url: url(Scheme::Http, &host, port, &page.path),
-                statuses: expected.status.0.clone(),
-                body: match (&expected.body, &expected.body_file) {
-                    (Some(body), _) => Wanted::Text(body.clone()),
-                    (None, Some(file)) => Wanted::File(file.clone()),
-                    (None, None) => Wanted::Anything,
-                },
-                follow_redirects: false,
-            })
-        }));
+        let request = place.map(|(host, port)| Request {
+            url: url(Scheme::Http, &host, port, &page.path),
+            statuses: expected.status.0.clone(),
+            body: match (&expected.body, &expected.body_file) {
+                (Some(body), _) => Wanted::Text(body.clone()),
+                (None, Some(file)) => Wanted::File(file.clone()),
+                (None, None) => Wanted::Anything,
+            },
+            follow_redirects: false,
+        });
         Page {
             path: page.path.to_string(),
-            ask,
+            request,
             frequency: page.frequency.0,
         }
     }
@@ -226,4 +224,136 @@ fn bare(host: &str) -> &str {
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
     inside.unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assemble::spec::tests::definition;
+    use crate::runtime::State;
+
+    fn probes(document: &str, has_healthcheck: bool, address: Option<&str>) -> Probes {
+        let container = Container {
+            has_healthcheck,
+            ..Container::new(State::Running)
+        };
+        let location = match address {
+            Some(address) => Location::Address(address.parse().unwrap()),
+            None => Location::Nowhere("it has no network".to_owned()),
+        };
+        Probes::new(&definition(document), &container, &location)
+    }
+
+    /// In few words.
+    fn said(ask: &Ask) -> String {
+        match ask {
+            Ask::Http(request) => format!("{} {}", request.statuses, request.url),
+            Ask::Tcp { host, port } => format!("{host} {port}"),
+            Ask::Exec(words) => words.join(" "),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn which_check_is_in_force_and_where_it_goes() {
+        let v4 = Some("10.1.0.2");
+        let nowhere = "Nowhere(\"it has no network\")";
+        for (keys, has_healthcheck, address, expected) in [
+            // What is asked for comes first, then the image's own, then the port.
+            (
+                "port: 80, health_check: http",
+                true,
+                v4,
+                "200-299 http://10.1.0.2:80/",
+            ),
+            ("port: 80", true, v4, "Image"),
+            ("port: 80", false, v4, "10.1.0.2 80"),
+            ("ports: ['8080:81']", false, v4, "10.1.0.2 81"),
+            ("ports: [81, 82]", false, v4, "Running"),
+            ("health_check: none", true, v4, "Running"),
+            ("health_check: image", false, v4, "Image"),
+            (
+                "health_check: {exec: [test, -e, /x]}",
+                true,
+                None,
+                "test -e /x",
+            ),
+            // Where.
+            (
+                "port: 80, health_check: {tcp: {port: 81}}",
+                false,
+                v4,
+                "10.1.0.2 81",
+            ),
+            (
+                "port: 80, health_check: {tcp: {address: db}}",
+                false,
+                None,
+                "db 80",
+            ),
+            (
+                "port: 80, health_check: {tcp: {address: '[::1]'}}",
+                false,
+                None,
+                "::1 80",
+            ),
+            ("port: 80", false, Some("fd00::2"), "fd00::2 80"),
+            (
+                "port: 80, health_check: {http: {scheme: https, path: '/h?x=1', status: 204}}",
+                false,
+                Some("fd00::2"),
+                "204 https://[fd00::2]:80/h?x=1",
+            ),
+            (
+                "port: 80, health_check: up",
+                false,
+                v4,
+                "200-299 http://10.1.0.2:80/",
+            ),
+            // Nowhere.
+            (
+                "port: 80, network_mode: 'container:x', health_check: up",
+                false,
+                None,
+                nowhere,
+            ),
+            ("port: 80, network_mode: none", false, None, "Running"),
+        ] {
+            let found = probes(&format!("{{image: web, {keys}}}"), has_healthcheck, address);
+            assert_eq!(said(&found.health), expected, "{keys}");
+        }
+    }
+
+    #[test]
+    fn what_a_page_is_to_hold() {
+        let document = "{image: web, port: 80, health_check: {http: {body: '^ok', rise: 4}}, \
+                        monitor: {check_http: [{path: /a}, \
+                        {path: /b, frequency: 5s, expected: {status: 404, body: x}}, \
+                        {path: /c, expected: {body_file: /etc/c}}]}}";
+        let found = probes(document, false, Some("10.1.0.2"));
+        let Ask::Http(request) = &found.health else {
+            panic!("{found:?}");
+        };
+        assert_eq!(request.body, Wanted::Pattern("^ok".to_owned()));
+        assert_eq!(found.timing.rise.get(), 4);
+        let bodies = [
+            Wanted::Anything,
+            Wanted::Text("x".to_owned()),
+            Wanted::File("/etc/c".to_owned()),
+        ];
+        let seconds = [60, 5, 60];
+        assert_eq!(found.pages.len(), 3);
+        for ((page, body), seconds) in found.pages.iter().zip(bodies).zip(seconds) {
+            let request = page.request.as_ref().unwrap();
+            assert_eq!(request.url, format!("http://10.1.0.2:80{}", page.path));
+            assert_eq!(request.body, body);
+            assert_eq!(page.frequency, Duration::from_secs(seconds));
+        }
+        let found = probes(
+            "{image: web, monitor: {check_http: [{path: /}]}}",
+            false,
+            None,
+        );
+        assert_eq!(found.pages[0].request, Err("it has no network".to_owned()));
+    }
 }

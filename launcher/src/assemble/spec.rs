@@ -184,9 +184,135 @@ fn pairs(pairs: &Pairs) -> BTreeMap<String, String> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::instance::InstanceName;
 
     pub fn definition(document: &str) -> Definition {
         let parsed = crate::definition::parse(document);
         parsed.unwrap().definition
+    }
+
+    fn made(keys: &str) -> Result<ContainerSpec, String> {
+        let identity = Identity {
+            service: "web".parse().unwrap(),
+            instance: InstanceName::Newest,
+            host_id: "host-1".parse().unwrap(),
+        };
+        let definition = definition(&format!("{{image: web, {keys}}}"));
+        let revision = "42-0a1b2c3d".parse().unwrap();
+        let made = spec(&definition, identity, revision, &HostEnvironment::default());
+        made.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_nobody_says_is_docker_s() {
+        let found = made("pull_policy: never").unwrap();
+        let plain = ContainerSpec::new(found.identity.clone(), found.revision, "web");
+        assert_eq!(found, plain);
+    }
+
+    #[test]
+    fn networks() {
+        let named = |names: &[(&str, &[&str])]| {
+            let named = names
+                .iter()
+                .map(|(name, aliases)| crate::definition::Network {
+                    name: (*name).to_owned(),
+                    aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+                });
+            NetworkMode::Named(named.collect())
+        };
+        for (keys, expected) in [
+            ("port: 80", NetworkMode::Bridge),
+            ("network_mode: bridge", NetworkMode::Bridge),
+            ("network_mode: host", NetworkMode::Host),
+            ("network_mode: none", NetworkMode::None),
+            (
+                "network_mode: 'container:x'",
+                NetworkMode::Container("x".to_owned()),
+            ),
+            ("networks: [b, a]", named(&[("b", &[]), ("a", &[])])),
+            (
+                "networks: {b: , a: {aliases: [x]}}",
+                named(&[("a", &["x"]), ("b", &[])]),
+            ),
+        ] {
+            assert_eq!(made(keys).unwrap().network.mode, expected, "{keys}");
+        }
+    }
+
+    #[test]
+    fn a_port_of_the_host_that_is_published_is_opened() {
+        let key = "publish: ['/lbManager/elb/us-east-1/n/multiple/$INSTANCE_ID', \
+                   {service: web, info: {at: '$HOST_IP:$HOST_PORT'}}]";
+        let without = "publish: [{service: web, info: {at: '$HOST_IP:$PORT'}}]";
+        for (ports, publish, expected) in [
+            ("port: 80", key, &["80"][..]),
+            ("port: 80", without, &[]),
+            ("port: 80, ports: [8080:80]", key, &["8080:80"]),
+            (
+                "port: 80, ports: ['127.0.0.1::80']",
+                key,
+                &["127.0.0.1::80"],
+            ),
+            ("port: 80, ports: [80/udp]", key, &["80/udp", "80"]),
+            ("port: 80, ports: [81, 82]", key, &["81", "82", "80"]),
+            ("ports: [81]", key, &["81"]),
+        ] {
+            let found = made(&format!("{ports}, {publish}")).unwrap().network.ports;
+            let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected, "{ports}");
+        }
+    }
+
+    #[test]
+    fn the_image_s_own_check() {
+        let timed = |timing| OwnCheck::Timed(timing);
+        let second = std::time::Duration::from_secs(1);
+        for (check, expected) in [
+            ("port: 80", OwnCheck::AsIs),
+            ("health_check: image", OwnCheck::AsIs),
+            ("health_check: none", OwnCheck::Off),
+            ("health_check: tcp, port: 80", OwnCheck::Off),
+            ("healthcheck: {disable: true}", OwnCheck::Off),
+            (
+                "health_check: {image: {interval: 1s, fall: 2}}",
+                timed(HealthTiming {
+                    interval: Some(second),
+                    retries: Some(2),
+                    ..HealthTiming::default()
+                }),
+            ),
+            (
+                "health_check: {image: {timeout: 1s, start_interval: 1s, start_timeout: 9s}}",
+                timed(HealthTiming {
+                    timeout: Some(second),
+                    start_interval: Some(second),
+                    start_period: Some(second * 9),
+                    ..HealthTiming::default()
+                }),
+            ),
+        ] {
+            assert_eq!(made(check).unwrap().health, expected, "{check}");
+        }
+    }
+
+    #[test]
+    fn what_docker_would_not_take_is_named() {
+        let error = made("devices: [/dev/null, '/dev/zero:/dev/zero:q']").unwrap_err();
+        let expected = "devices[1]: \"/dev/zero:/dev/zero:q\" is not of the form \
+                        PATH[:PATH_INSIDE[:rwm]]";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn processors_are_counted_exactly() {
+        for (cpus, expected) in [
+            ("0.01", 10_000_000),
+            ("1.1", 1_100_000_000),
+            ("3", 3_000_000_000),
+        ] {
+            let found = made(&format!("cpus: {cpus}")).unwrap().limits.nano_cpus;
+            assert_eq!(found, Some(expected));
+        }
     }
 }

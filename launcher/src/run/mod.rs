@@ -182,7 +182,6 @@ impl<R: ContainerRuntime, S: Store> Parts<R, S> {
                 sink: self.sink,
             },
             spec: plan.spec,
-            standing: publication.standing(),
             publication,
             trouble: None,
             teller: self.teller(),
@@ -234,16 +233,17 @@ impl<R: ContainerRuntime, S: Store> Parts<R, S> {
                 }
             });
         }
+        let instance = publish::Instance {
+            service: identity.service.clone(),
+            host: identity.host_id.clone(),
+            revision: plan.terms.revision,
+        };
         if self.order.publish.is_none() {
-            return Ok((host, Publication::none()));
+            return Ok((host, Publication::none(instance)));
         }
         let (publication, desk) = Publication::new(publish::Parts {
             store: self.store.clone(),
-            instance: publish::Instance {
-                service: identity.service.clone(),
-                host: identity.host_id.clone(),
-                revision: plan.terms.revision,
-            },
+            instance,
             targets: plan.targets.clone(),
             ttls: self.order.ttls,
             state: self.state.clone(),

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 
+use launcher::instance::InstanceName;
 use launcher::logs::Follower;
 use launcher::runtime::docker::DockerRuntime;
 use launcher::runtime::{ContainerRuntime as _, Identity, Ours, Stream};
@@ -36,7 +37,7 @@ impl Following {
         let runtime = DockerRuntime::at(&self.host);
         let identity = Identity {
             service: self.service.parse().unwrap(),
-            instance: None,
+            instance: InstanceName::Newest,
             host_id: "host-a".parse().unwrap(),
         };
         let (ours, _) = runtime.list(&identity).await.unwrap().remove(0);

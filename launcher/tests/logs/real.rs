@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use launcher::instance::InstanceName;
 use launcher::logs::{Follower, LastLines, Sink};
 use launcher::runtime::docker::DockerRuntime;
 use launcher::runtime::{ContainerRuntime as _, ContainerSpec, Identity, Ours, Stream};
@@ -102,7 +103,7 @@ pub fn spec(image: &str, command: &[&str]) -> ContainerSpec {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let identity = Identity {
         service: format!("web-{number}").parse().unwrap(),
-        instance: None,
+        instance: InstanceName::Newest,
         host_id: "host-a".parse().unwrap(),
     };
     let mut spec = ContainerSpec::new(identity, "42-0a1b2c3d".parse().unwrap(), image.to_owned());

@@ -257,3 +257,29 @@ pub async fn no_output<R: Rig>(rig: &R) {
         "{words:?}"
     );
 }
+
+pub async fn commands<R: Rig>(rig: &R) {
+    let (runtime, ours) = (rig.runtime(), started(rig).await);
+    let executed = runtime.exec(&ours, &rig.command()).await.unwrap();
+    assert_eq!((executed.code, executed.output.as_str()), (0, ""));
+    rig.pause(&ours, true).await;
+    let error = runtime.exec(&ours, &rig.command()).await.unwrap_err();
+    assert!(matches!(error, RuntimeError::Refused { .. }), "{error}");
+    assert!(error.to_string().contains(ours.name()), "{error}");
+    runtime.remove(&ours).await.unwrap();
+    let error = runtime.exec(&ours, &rig.command()).await.unwrap_err();
+    assert!(matches!(error, RuntimeError::Gone { .. }), "{error}");
+}
+
+pub async fn anybody_s<R: Rig>(rig: &R) {
+    let runtime = rig.runtime();
+    let name = format!("any-{}", identity().service);
+    assert_eq!(runtime.inspect_any(&name).await.unwrap(), None);
+    rig.neighbour(&name, &[]).await;
+    let found = runtime.inspect_any(&name).await.unwrap().unwrap();
+    assert_eq!(
+        (found.name.as_str(), &found.state),
+        (name.as_str(), &State::Running)
+    );
+    assert_eq!(runtime.inspect_any(&found.id).await.unwrap(), Some(found));
+}

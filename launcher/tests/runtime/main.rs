@@ -5,10 +5,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
+mod assembled;
 mod contract;
 mod memory;
 mod outage;
 mod output;
+mod probed;
 mod real;
 mod registry;
 mod words;
@@ -42,6 +44,9 @@ trait Rig: Sync {
 
     /// An image that the host has; its program ends with 0 by SIGTERM.
     fn image(&self) -> String;
+
+    /// A command in a container that ends with 0 and writes nothing.
+    fn command(&self) -> Vec<String>;
 
     /// The program of a container ends by itself.
     async fn exit(&self, ours: &Ours, code: u8);
@@ -182,10 +187,14 @@ fn main() -> ExitCode {
         neighbours,
         output,
         no_output,
+        commands,
+        anybody_s,
     );
     only_real!(
         trials, tasks, real,
+        assembled: from_a_rich_definition, options_of_volumes;
         outage: docker_goes_and_comes_back, nobody_there;
+        probed: where_it_is, by_address, by_command, by_the_image, fast_at_the_start;
         registry: pulled_with_progress, not_there, wants_credentials, has_credentials, down, silent;
         words: as_docker_has_it, no_command, no_program, out_of_memory, several_networks, image_health;
         output: parts, a_terminal, bounded_on_the_disk;

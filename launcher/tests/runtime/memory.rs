@@ -31,6 +31,10 @@ impl Rig for InMemory {
         "contained".to_owned()
     }
 
+    fn command(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     async fn exit(&self, ours: &Ours, code: u8) {
         self.0.exit(ours.name(), code);
     }

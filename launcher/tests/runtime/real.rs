@@ -5,11 +5,17 @@ use std::sync::Mutex;
 
 use launcher::runtime::docker::DockerRuntime;
 use launcher::runtime::{ContainerRuntime as _, Ours, Stream};
-use testbed::contained::Steer;
+use testbed::contained::{ONCE, Steer};
 use testbed::docker::{Container, Docker, Image};
 use testbed::wait;
 
 use crate::{DEADLINE, Rig};
+
+/// The program of the image, for what it does beside itself in its container.
+pub fn once(steers: &[&str]) -> Vec<String> {
+    let words = [&["/usr/bin/contained", ONCE], steers].concat();
+    words.into_iter().map(str::to_owned).collect()
+}
 
 pub struct Real {
     runtime: DockerRuntime,
@@ -57,6 +63,10 @@ impl Rig for Real {
 
     fn image(&self) -> String {
         self.image.tag().to_owned()
+    }
+
+    fn command(&self) -> Vec<String> {
+        once(&[])
     }
 
     async fn exit(&self, ours: &Ours, code: u8) {

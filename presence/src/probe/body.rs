@@ -18,7 +18,13 @@ pub enum Body {
     Matches(Regex),
     /// A JSON object whose `status` is `up`, in letters of either case.
     Up,
+    /// This, byte for byte.
+    Is(Vec<u8>),
 }
+
+/// As much of a body as is read where it may be anything. Nobody's health is a
+/// longer story.
+const LONGEST: usize = 64 << 10;
 
 /// It is no regular expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +49,16 @@ impl FromStr for Body {
 }
 
 impl Body {
+    /// As many bytes as have to be read.
+    pub(super) fn longest(&self) -> usize {
+        match self {
+            Self::Any => 0,
+            Self::Matches(_) | Self::Up => LONGEST,
+            // One more tells that it goes on.
+            Self::Is(expected) => expected.len() + 1,
+        }
+    }
+
     /// Whether the beginning of an answer has it. `seen` is what is known of
     /// the answer so far.
     pub(super) fn judge(&self, seen: &str, body: &[u8]) -> Outcome {
@@ -58,6 +74,14 @@ impl Body {
                 excerpt(&text)
             )),
             Self::Up => up(seen, body),
+            Self::Is(expected) if body == expected => {
+                Outcome::up(format!("{seen}, and the body is as expected"))
+            }
+            Self::Is(expected) => Outcome::down(format!(
+                "{seen}, but the body is not the {} bytes that are expected: {:?}",
+                expected.len(),
+                excerpt(&text)
+            )),
         }
     }
 }
@@ -105,6 +129,17 @@ mod tests {
             error.starts_with("\"(\" is no regular expression: "),
             "{error}"
         );
+    }
+
+    #[test]
+    fn each_byte_counts() {
+        let body = Body::Is(b"up\n".to_vec());
+        for (text, expected) in [("up\n", true), ("up", false), ("up\nx", false), ("", false)] {
+            assert_eq!(judged(&body, text).0, expected, "{text:?}");
+        }
+        let (_, words) = judged(&body, "up");
+        let expected = "200 OK, but the body is not the 3 bytes that are expected: \"up\"";
+        assert_eq!(words, expected);
     }
 
     #[test]

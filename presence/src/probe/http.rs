@@ -6,11 +6,8 @@ use reqwest::header::LOCATION;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 
-use super::{Body, InvalidTarget, Outcome, Statuses};
+use super::{Body, Expected, InvalidTarget, Outcome, Statuses};
 use crate::model::excerpt;
-
-/// As much of a body as is read. Nobody's health is a longer story.
-const LONGEST_BODY: usize = 64 << 10;
 
 /// As many redirects as are followed, if they are.
 const REDIRECTS: usize = 10;
@@ -18,8 +15,8 @@ const REDIRECTS: usize = 10;
 /// What is asked over HTTP or HTTPS, and what is to come back.
 ///
 /// Certificates are checked against those of the system, or those in the file
-/// that `SSL_CERT_FILE` names. No proxy is used: it is the service that is
-/// asked, and nobody in its place.
+/// that `SSL_CERT_FILE` names, unless any will do. No proxy is used: it is the
+/// service that is asked, and nobody in its place.
 #[derive(Debug, Clone)]
 pub struct HttpTarget {
     client: Client,
@@ -30,14 +27,8 @@ pub struct HttpTarget {
 }
 
 impl HttpTarget {
-    /// A GET of this URL.
-    pub fn new(
-        url: Url,
-        statuses: Statuses,
-        body: Body,
-        follow_redirects: bool,
-    ) -> Result<Self, InvalidTarget> {
-        let policy = if follow_redirects {
+    pub(super) fn new(url: Url, expected: Expected) -> Result<Self, InvalidTarget> {
+        let policy = if expected.follow_redirects {
             Policy::limited(REDIRECTS)
         } else {
             Policy::none()
@@ -46,6 +37,7 @@ impl HttpTarget {
             .user_agent(concat!("lbmanager-probe/", env!("CARGO_PKG_VERSION")))
             .redirect(policy)
             .no_proxy()
+            .tls_danger_accept_invalid_certs(expected.any_certificate)
             // A connection that is open already says nothing of new ones.
             .pool_max_idle_per_host(0)
             .build()
@@ -53,10 +45,19 @@ impl HttpTarget {
         Ok(Self {
             client,
             url,
-            statuses,
-            body,
-            follows: follow_redirects,
+            statuses: expected.statuses.unwrap_or_default(),
+            body: expected.body.unwrap_or_default(),
+            follows: expected.follow_redirects,
         })
+    }
+
+    /// The same with another body to come back.
+    #[must_use]
+    pub fn expecting(&self, body: Body) -> Self {
+        Self {
+            body,
+            ..self.clone()
+        }
     }
 
     pub(super) async fn attempt(&self) -> Outcome {
@@ -75,7 +76,7 @@ impl HttpTarget {
         if matches!(self.body, Body::Any) {
             return Outcome::up(status.to_string());
         }
-        match beginning(&mut response).await {
+        match beginning(&mut response, self.body.longest()).await {
             Ok(body) => self.body.judge(&status.to_string(), &body),
             Err(error) => Outcome::down(format!(
                 "{status}, but the body cannot be read: {}",
@@ -96,11 +97,11 @@ impl HttpTarget {
     }
 }
 
-async fn beginning(response: &mut Response) -> reqwest::Result<Vec<u8>> {
+async fn beginning(response: &mut Response, longest: usize) -> reqwest::Result<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_BODY - body.len())]);
-        if body.len() == LONGEST_BODY {
+        body.extend_from_slice(&chunk[..chunk.len().min(longest - body.len())]);
+        if body.len() == longest {
             break;
         }
     }

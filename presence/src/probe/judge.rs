@@ -31,13 +31,64 @@ pub enum Verdict {
     Down,
 }
 
-/// Judges by the attempts that it is told of.
+/// Counts like answers in a row.
 #[derive(Debug, Clone)]
-pub struct Judge {
-    rules: Rules,
+pub struct Tally {
+    rise: NonZeroU32,
+    fall: NonZeroU32,
     verdict: Verdict,
     is_up: bool,
     in_a_row: u32,
+}
+
+impl Tally {
+    /// Nothing is known. So many successes in a row, and it is up; so many failures, and it is
+    /// down.
+    pub fn new(rise: NonZeroU32, fall: NonZeroU32) -> Self {
+        Self {
+            rise,
+            fall,
+            verdict: Verdict::Unknown,
+            is_up: false,
+            in_a_row: 0,
+        }
+    }
+
+    /// What they say so far.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// How many failures there were since the last success.
+    pub fn failures(&self) -> u32 {
+        if self.is_up { 0 } else { self.in_a_row }
+    }
+
+    /// One more. Whether the verdict changed.
+    pub fn count(&mut self, is_up: bool) -> bool {
+        if self.is_up != is_up {
+            self.in_a_row = 0;
+        }
+        self.is_up = is_up;
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        let before = self.verdict;
+        let (enough, verdict) = if is_up {
+            (self.rise, Verdict::Up)
+        } else {
+            (self.fall, Verdict::Down)
+        };
+        if self.in_a_row >= enough.get() {
+            self.verdict = verdict;
+        }
+        self.verdict != before
+    }
+}
+
+/// Judges by the attempts that it is told of.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    interval: Duration,
+    tally: Tally,
     due: Instant,
 }
 
@@ -45,17 +96,15 @@ impl Judge {
     /// Nothing is known, and the first attempt is due.
     pub fn new(rules: Rules, now: Instant) -> Self {
         Self {
-            rules,
-            verdict: Verdict::Unknown,
-            is_up: false,
-            in_a_row: 0,
+            interval: rules.interval,
+            tally: Tally::new(rules.rise, rules.fall),
             due: now,
         }
     }
 
     /// What they say so far.
     pub fn verdict(&self) -> Verdict {
-        self.verdict
+        self.tally.verdict()
     }
 
     /// When the next attempt is to begin.
@@ -65,31 +114,14 @@ impl Judge {
 
     /// An attempt was made, from when to when. Whether the verdict changed.
     pub fn attempted(&mut self, began: Instant, ended: Instant, is_up: bool) -> bool {
-        self.count(is_up);
-        let before = self.verdict;
-        let (enough, verdict) = if is_up {
-            (self.rules.rise, Verdict::Up)
-        } else {
-            (self.rules.fall, Verdict::Down)
-        };
-        if self.in_a_row >= enough.get() {
-            self.verdict = verdict;
-        }
-        let regular = (began + self.rules.interval).max(ended);
-        self.due = if is_up || self.verdict == Verdict::Down {
+        let changed = self.tally.count(is_up);
+        let regular = (began + self.interval).max(ended);
+        self.due = if is_up || self.verdict() == Verdict::Down {
             regular
         } else {
             regular.min(ended + REPEAT)
         };
-        self.verdict != before
-    }
-
-    fn count(&mut self, is_up: bool) {
-        if self.is_up != is_up {
-            self.in_a_row = 0;
-        }
-        self.is_up = is_up;
-        self.in_a_row = self.in_a_row.saturating_add(1);
+        changed
     }
 }
 

@@ -4,7 +4,8 @@
 //! | --- | --- | --- |
 //! | [`Target`] | types | what is asked, and what it is expected to answer |
 //! | [`Probe`] | driver | one attempt with a time limit, and what it found in words |
-//! | [`Judge`] | pure | up or down by many of them, and when the next one is due |
+//! | [`Tally`] | pure | up or down by many of them |
+//! | [`Judge`] | pure | the same, and when the next one is due |
 
 mod body;
 mod exec;
@@ -21,7 +22,7 @@ use tokio::time::timeout;
 
 pub use body::{BadPattern, Body};
 pub use http::{HttpTarget, root_cause};
-pub use judge::{Judge, REPEAT, Rules, Verdict};
+pub use judge::{Judge, REPEAT, Rules, Tally, Verdict};
 pub use status::{InvalidStatuses, Statuses};
 pub use target::{Expected, InvalidTarget, Target};
 
@@ -35,14 +36,16 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn up(words: impl Into<String>) -> Self {
+    /// It did.
+    pub fn up(words: impl Into<String>) -> Self {
         Self {
             is_up: true,
             words: words.into(),
         }
     }
 
-    fn down(words: impl Into<String>) -> Self {
+    /// It did not.
+    pub fn down(words: impl Into<String>) -> Self {
         Self {
             is_up: false,
             words: words.into(),

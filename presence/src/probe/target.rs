@@ -51,6 +51,9 @@ pub struct Expected {
     pub body: Option<Body>,
     /// Whether redirects are followed to where the answer is.
     pub follow_redirects: bool,
+    /// Whether any certificate will do, for who is asked at an address that is
+    /// his for certain.
+    pub any_certificate: bool,
 }
 
 impl Target {
@@ -58,7 +61,7 @@ impl Target {
     pub fn parse(text: &str, expected: Expected) -> Result<Self, InvalidTarget> {
         let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
         let target = match scheme {
-            "http" | "https" => return http(text, expected),
+            "http" | "https" => return HttpTarget::parse(text, expected).map(Self::Http),
             "tcp" => tcp(text)?,
             "exec" if !rest.trim().is_empty() => shell(rest),
             "exec" => return Err(form(text, "there is no command")),
@@ -78,11 +81,12 @@ impl Expected {
     }
 }
 
-fn http(text: &str, expected: Expected) -> Result<Target, InvalidTarget> {
-    let url = Url::parse(text).map_err(|error| form(text, &error.to_string()))?;
-    let statuses = expected.statuses.unwrap_or_default();
-    let body = expected.body.unwrap_or_default();
-    HttpTarget::new(url, statuses, body, expected.follow_redirects).map(Target::Http)
+impl HttpTarget {
+    /// A GET of this URL: `http://…`, `https://…`.
+    pub fn parse(text: &str, expected: Expected) -> Result<Self, InvalidTarget> {
+        let url = Url::parse(text).map_err(|error| form(text, &error.to_string()))?;
+        Self::new(url, expected)
+    }
 }
 
 fn tcp(text: &str) -> Result<Target, InvalidTarget> {

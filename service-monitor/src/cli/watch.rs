@@ -160,6 +160,7 @@ impl WatchArgs {
             statuses: self.expect_status.clone(),
             body: self.expect_body.clone(),
             follow_redirects: self.follow_redirects,
+            any_certificate: false,
         };
         Target::parse(&self.monitor_url, expected)
             .map_err(|error| Failure::usage(error).context("--monitor-url"))

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::process::{ExitCode, exit};
 
-use testbed::contained::{OnTerm, Steer};
+use testbed::contained::{ONCE, OnTerm, Steer};
 use testbed::web::Web;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -12,22 +12,29 @@ use tokio::sync::{mpsc, watch};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> testbed::Result<ExitCode> {
     let term = watch::Sender::new(OnTerm::After(std::time::Duration::ZERO));
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if_eq(ONCE).is_some() {
+        for argument in arguments {
+            obey(argument.parse()?, None, &term);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let (told, mut orders) = mpsc::channel(1);
     tokio::spawn(end_by_signal(term.subscribe()));
     let web = Web::steered((Ipv4Addr::UNSPECIFIED, 80).into(), told).await?;
-    for argument in std::env::args().skip(1) {
-        obey(argument.parse()?, &web, &term);
+    for argument in arguments {
+        obey(argument.parse()?, Some(&web), &term);
     }
     while let Some((words, answer)) = orders.recv().await {
-        let result = words.parse().map(|steer| obey(steer, &web, &term));
+        let result = words.parse().map(|steer| obey(steer, Some(&web), &term));
         let _ = answer.send(result.map_err(|error| error.to_string()));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn obey(steer: Steer, web: &Web, term: &watch::Sender<OnTerm>) {
+fn obey(steer: Steer, web: Option<&Web>, term: &watch::Sender<OnTerm>) {
     match steer {
-        Steer::Act(act) => web.set(act),
+        Steer::Act(act) => web.into_iter().for_each(|web| web.set(act.clone())),
         Steer::Say {
             stderr,
             times,
@@ -55,6 +62,7 @@ fn obey(steer: Steer, web: &Web, term: &watch::Sender<OnTerm>) {
         }
         // Written to, or the kernel would not count it.
         Steer::Eat(megabytes) => drop(std::hint::black_box(vec![1_u8; megabytes << 20])),
+        Steer::Sleep(time) => std::thread::sleep(time),
         Steer::Exit(code) => exit(code.into()),
     }
 }
