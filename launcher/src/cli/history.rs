@@ -19,8 +19,8 @@ pub(super) const EXAMPLE: &str = "Examples:
   launcher history web
   launcher history web --format json
 
-The newest first. When is the time at which it was put, or first started where it was written with
-etcdctl. The last 50 are kept. Exits 1 where the service never had a definition.";
+The newest first. When is the time at which it was put, or first seen by a launcher where it was
+written with etcdctl. The last 50 are kept. Exits 1 where the service never had a definition.";
 
 /// Flags of `history`.
 #[derive(Debug, Clone, Args)]

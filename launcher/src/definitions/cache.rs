@@ -16,6 +16,7 @@ use presence::process::state_file::{StateDir, StateError, StateFile};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
+use tracing::warn;
 
 use super::history::Past;
 use super::{Found, Written};
@@ -66,11 +67,7 @@ impl Cache {
         instance: InstanceName,
         say: &mut impl FnMut(String),
     ) -> Option<Written> {
-        let directory = self.directory.join(name.as_str());
-        // Looking for a service that was never started here leaves nothing behind.
-        let directory = directory
-            .is_dir()
-            .then(|| StateDir::open(directory).ok())??;
+        let directory = self.existing(name, say)?;
         let revision = match instance {
             InstanceName::Newest => newest(&directory, say)?,
             InstanceName::Revision(revision) => revision,
@@ -92,6 +89,13 @@ impl Cache {
         }
     }
 
+    /// Looking for a service that was never started here leaves nothing behind.
+    fn existing(&self, name: &ServiceName, say: &mut impl FnMut(String)) -> Option<StateDir> {
+        let directory = self.directory.join(name.as_str());
+        let opened = directory.is_dir().then(|| StateDir::open(directory))?;
+        opened.map_err(|error| say(error.to_string())).ok()
+    }
+
     /// Keeps it, and removes the oldest that do not run.
     pub async fn keep(&self, found: &Found) -> Result<Kept, StateError> {
         let directory = StateDir::open(self.directory.join(found.name.as_str()))?;
@@ -100,7 +104,10 @@ impl Cache {
         if found.is_newest {
             write_newest(&directory, found.revision)?;
         }
-        prune(&directory).map_err(failed("clean up", directory.path()))?;
+        if let Err(error) = prune(&directory) {
+            let place = directory.path().display();
+            warn!("cannot remove old definitions from {place}: {error}");
+        }
         drop(turn);
         Ok(kept)
     }
@@ -172,7 +179,9 @@ fn set_aside<T: Serialize + DeserializeOwned>(
 fn write(directory: &StateDir, found: &Found) -> Result<Kept, StateError> {
     let mut file = directory.file::<Past>(&file_name(found.revision));
     let there = file.read().ok().flatten();
-    if there.is_none_or(|there| there.text != found.text) {
+    let is_whole = |there: Past| Written::past(String::new(), there.text, found.revision).is_ok();
+    // Others may hold the file that is there.
+    if !there.is_some_and(is_whole) {
         file.write(&Past {
             at: Timestamp::now(),
             text: found.text.clone(),
@@ -181,7 +190,7 @@ fn write(directory: &StateDir, found: &Found) -> Result<Kept, StateError> {
     let hold = || {
         let held = File::open(file.path())?;
         held.set_modified(SystemTime::now())?;
-        held.lock_shared()?;
+        held.try_lock_shared()?;
         Ok(Kept { _held: held })
     };
     hold().map_err(failed("hold", file.path()))

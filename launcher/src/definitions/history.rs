@@ -1,5 +1,6 @@
 //! Every definition that was ever in force, with the time: `/launcher/history/`.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ pub const MOST: usize = 50;
 /// A definition of the past: the value of its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Past {
-    /// When it was written, or first started.
+    /// When it was put; of one that was written otherwise, when launcher saw it first.
     pub at: Timestamp,
     /// The document as it was.
     pub text: String,
@@ -65,7 +66,7 @@ pub async fn list<S: Store>(
             _ => None,
         })
         .collect();
-    list.sort_by_key(|(revision, _)| std::cmp::Reverse(*revision));
+    list.sort_by_key(|(revision, _)| Reverse(*revision));
     Ok(list)
 }
 
@@ -96,16 +97,11 @@ async fn prune<S: Store>(
     kept: DefinitionRevision,
 ) -> Result<(), StoreError> {
     let all = list(store, name).await?;
-    let old: Vec<_> = all
-        .iter()
-        .skip(MOST)
-        .map(|(revision, _)| *revision)
-        .collect();
-    let old: Vec<_> = old.into_iter().filter(|old| *old != kept).collect();
+    let old = all.into_iter().skip(MOST).map(|(revision, _)| revision);
+    let old: Vec<_> = old.filter(|old| *old != kept).collect();
     for some in old.chunks(MOST_OPERATIONS) {
-        let delete = some.iter().fold(Transaction::default(), |delete, old| {
-            delete.and_delete(key(name, *old))
-        });
+        let keys = some.iter().map(|old| key(name, *old));
+        let delete = keys.fold(Transaction::default(), Transaction::and_delete);
         store.commit(delete).await?;
     }
     Ok(())
@@ -120,7 +116,7 @@ fn key(name: &ServiceName, revision: DefinitionRevision) -> String {
 pub struct Line {
     /// The revision.
     pub revision: DefinitionRevision,
-    /// When it was written, or first started; `None` where nobody noted it.
+    /// [`Past::at`]; `None` where nobody noted it.
     pub at: Option<Timestamp>,
     /// The image; `None` where it is no definition.
     pub image: Option<String>,

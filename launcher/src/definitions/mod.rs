@@ -8,7 +8,7 @@
 //! | `files` | driver | files of the host |
 //! | [`history`] | driver, and pure | every definition that was ever in force, bounded |
 //! | `cache` | driver | what was started on this host, in the state directory |
-//! | [`put`] | driver | a new definition, by compare-and-swap |
+//! | `put` | driver | a new definition, by compare-and-swap |
 
 mod cache;
 mod error;
@@ -164,7 +164,8 @@ impl<S: Store> Definitions<S> {
     }
 
     /// Keeps it in the state directory, for starts while etcd is away. It stays there at least for
-    /// as long as the handle lives.
+    /// as long as the handle lives. To be called before what takes long: what was kept last as the
+    /// newest counts as that.
     pub async fn keep(&self, found: &Found) -> Result<Kept, StateError> {
         self.cache.keep(found).await
     }

@@ -108,12 +108,12 @@ async fn another_revision_than_those_that_were_started_is_waited_for() {
     timeout(Duration::from_mins(10), find).await.unwrap_err();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_instance_that_etcd_has_forgotten_is_started_again() {
     let host = Host::new();
     let [old, new] = started(&host).await;
     host.store.wipe();
-    for revision in [old, new] {
+    for revision in [new, old] {
         let (found, said) = host.try_find(Some(revision)).await;
         let found = found.unwrap();
         assert!(found.from_cache && found.revision == revision);
@@ -125,9 +125,12 @@ async fn an_instance_that_etcd_has_forgotten_is_started_again() {
         // A revision of another history is none of this one.
         host.definitions.record(&found).await.unwrap();
         assert_eq!(host.store.revision().0, 1);
+        host.definitions.keep(&found).await.unwrap();
     }
     let error = host.error(None).await;
     assert!(matches!(error, FindError::Missing { .. }), "{error}");
+    host.store.set_unavailable(true);
+    assert_eq!(host.find(None).await.revision, new, "not the last started");
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,7 +168,7 @@ async fn what_was_kept_is_held_to_the_policy_of_today() {
     assert!(matches!(error, FindError::Refused { .. }), "{error}");
 }
 
-async fn real(etcd: &Etcd) -> Host<EtcdStore> {
+pub async fn real(etcd: &Etcd) -> Host<EtcdStore> {
     let config = EtcdConfig::plain([etcd.endpoint()]);
     Host::on(EtcdStore::connect(config).await.unwrap())
 }

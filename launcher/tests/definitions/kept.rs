@@ -1,7 +1,9 @@
 //! What is kept in the state directory.
 
-use std::fs;
+use std::fs::{self, DirEntry};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use launcher::definitions::{Definitions, Found, Source};
 use launcher::instance::InstanceName;
 use presence::process::state_file::StateDir;
 use presence::store::memory::MemoryStore;
+use testbed::process::Signal;
 use testbed::wait;
 
 use crate::host::{Host, version, web};
@@ -181,6 +184,7 @@ async fn who_does_not_come_out_of_the_lock_is_not_waited_for_long() {
     assert_eq!(error.to_string(), expected);
 }
 
+const KEEPER: [&str; 3] = ["--exact", "kept::keeper", "--nocapture"];
 const STATE: &str = "LAUNCHER_TEST_KEEPS_IN";
 
 /// Not a test, but what those below start as a process: keeps more definitions than are kept, in
@@ -220,7 +224,7 @@ impl Drop for Killed {
 
 fn start_keeper(state: &Path) -> Killed {
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "kept::keeper", "--nocapture"])
+        .args(KEEPER)
         .env(STATE, state)
         .stdout(Stdio::null())
         .spawn();
@@ -246,34 +250,45 @@ fn assert_whole(state: &Path) -> usize {
     seen
 }
 
+/// The kernel kills it in the middle of the first file, after so many blocks of 512 bytes.
+fn keeper_killed_after(blocks: u32, state: &Path) {
+    let script = format!("ulimit -c 0; ulimit -f {blocks}; exec \"$@\"");
+    let status = Command::new("/bin/sh")
+        .args(["-c", &script, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(KEEPER)
+        .env(STATE, state)
+        .stdout(Stdio::null())
+        .status();
+    let signal = status.unwrap().signal();
+    assert_eq!(signal, Some(Signal::SIGXFSZ as i32));
+}
+
 #[tokio::test]
-async fn killed_at_any_moment_it_leaves_whole_files() {
-    let state = tempfile::tempdir().unwrap();
-    let mut seen = 0;
-    for round in 0..10_u64 {
-        fs::remove_dir_all(state.path().join("definitions")).ok();
-        let keeper = start_keeper(state.path());
-        wait::until_true("a definition to be kept", SOON, || async {
-            directory(state.path()).join("newest.json").exists()
-        })
-        .await
-        .unwrap();
-        // Another moment each time.
-        tokio::time::sleep(Duration::from_millis(3 * round)).await;
-        drop(keeper);
-        seen += assert_whole(state.path());
-    }
-    assert!(seen > 10, "only {seen} files were seen");
-    // Whoever comes next cleans up.
+async fn killed_in_the_middle_of_a_write_it_leaves_whole_files() {
     let host = Host::new();
+    let state = host.state.path();
     let found = newest(&host, 1).await;
-    let directory = StateDir::open(state.path()).unwrap();
-    let definitions = Definitions::new(host.store.clone(), Source::Etcd, None, &directory);
-    definitions.keep(&found).await.unwrap();
-    let left = fs::read_dir(self::directory(state.path())).unwrap();
-    let left: Vec<_> = left.map(|entry| entry.unwrap().path()).collect();
-    let is_half = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "tmp");
-    assert!(!left.iter().any(is_half), "{left:?}");
+    host.definitions.keep(&found).await.unwrap();
+    for blocks in [0, 1, 100, 195] {
+        keeper_killed_after(blocks, state);
+        assert_eq!(assert_whole(state), 1, "those of before are there still");
+        let halves = || {
+            fs::read_dir(directory(state))
+                .unwrap()
+                .filter(is_half)
+                .count()
+        };
+        assert_eq!(halves(), 1);
+        // Whoever comes next cleans up.
+        host.definitions.keep(&found).await.unwrap();
+        assert_eq!(halves(), 0);
+    }
+}
+
+fn is_half(entry: &io::Result<DirEntry>) -> bool {
+    let path = entry.as_ref().unwrap().path();
+    path.extension().is_some_and(|ending| ending == "tmp")
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use launcher::definitions::{Put, PutError, history, put};
 use presence::store::memory::MemoryStore;
 use presence::store::{Store, Transaction};
+use testbed::etcd::Etcd;
 
+use crate::away::real;
 use crate::host::{Host, definition, version, web};
 
 #[tokio::test]
@@ -63,20 +65,20 @@ async fn it_is_written_only_if_what_was_expected_is_in_force() {
 
 #[tokio::test]
 async fn of_two_writers_who_expect_the_same_one_wins() {
-    let host = Host::new();
-    let first = host.put(&version(0)).await;
-    let (one, other) = (version(1), version(2));
-    let write =
-        async |text: &str| put(&host.store, &web(), &definition(text), text, Some(first)).await;
-    let (one, other) = tokio::join!(write(&one), write(&other));
-    let won = [&one, &other].map(|done| matches!(done, Ok(Put::Written(_))));
-    assert_eq!(
-        won.iter().filter(|won| **won).count(),
-        1,
-        "{one:?} {other:?}"
-    );
-    let lost = [one, other].into_iter().find_map(Result::err);
-    assert!(matches!(lost, Some(PutError::Other { .. })), "{lost:?}");
+    let etcd = Etcd::start().await.unwrap();
+    let host = real(&etcd).await;
+    for round in 0..20 {
+        let first = host.put(&version(3 * round)).await;
+        let (one, other) = (version(3 * round + 1), version(3 * round + 2));
+        let write =
+            async |text: &str| put(&host.store, &web(), &definition(text), text, Some(first)).await;
+        let (one, other) = tokio::join!(write(&one), write(&other));
+        let won = [&one, &other].map(|done| matches!(done, Ok(Put::Written(_))));
+        let won = won.iter().filter(|won| **won).count();
+        assert_eq!(won, 1, "{one:?} {other:?}");
+        let lost = [one, other].into_iter().find_map(Result::err);
+        assert!(matches!(lost, Some(PutError::Other { .. })), "{lost:?}");
+    }
 }
 
 #[tokio::test]

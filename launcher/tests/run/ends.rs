@@ -1,5 +1,7 @@
 //! How an instance ends, and what is said then.
 
+use testbed::contained::Steer;
+
 use crate::instance::name;
 use crate::{DEADLINE, Rig};
 
@@ -15,13 +17,15 @@ pub async fn by_itself(rig: &Rig) {
 
 pub async fn out_of_memory(rig: &Rig) {
     let mut web = rig.ready("mem_limit: 16m\nmemswap_limit: 16m").await;
-    web.steer("eat/64").await;
+    let eat = Steer::Eat(64);
+    // It ends in the middle of its answer.
+    let _ = eat.at(web.address().await).await;
     web.ends_with(137).await;
     assert!(web.log().contains("memory was short"), "{}", web.log());
 }
 
 pub async fn never_healthy(rig: &Rig) {
-    let health = "health_check: {http: {path: /, interval: 50ms, start_timeout: 1s}}";
+    let health = "health_check: {http: {path: /, interval: 100ms, start_timeout: 1s}}";
     let more = "command: [answer/503, say/out/1/working]";
     let mut web = rig.start(&format!("{health}\n{more}")).await;
     web.ends_with(125).await;

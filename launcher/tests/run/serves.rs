@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::instance::{key, name, publish};
 use crate::{DEADLINE, Rig};
 
-const HEALTH: &str = "health_check: {http: {path: /, interval: 50ms, timeout: 500ms, fall: 2}}";
+const HEALTH: &str = "health_check: {http: {path: /, interval: 100ms, timeout: 500ms, fall: 2}}";
 
 /// With its key, in a line that a definition holds.
 fn healthy(name: &str) -> String {
@@ -73,7 +73,7 @@ pub async fn not_ready_and_ready_again(rig: &Rig) {
 
 pub async fn dead_by_its_probes(rig: &Rig) {
     let name = name();
-    let health = "health_check: {http: {path: /, interval: 50ms, fall: 2, liveness_fall: 5}}";
+    let health = "health_check: {http: {path: /, interval: 100ms, fall: 2, liveness_fall: 5}}";
     let launch = rig.launch(&name, &format!("{health}\n{}", publish(&name)));
     let mut web = rig.started(launch).await;
     web.wait_ready(DEADLINE).await.unwrap();
