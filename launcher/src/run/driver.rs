@@ -175,9 +175,8 @@ impl<R: ContainerRuntime> Driver<R> {
         if !(Phase::Confirm..=Phase::Drain).contains(&living.life.phase()) {
             return None;
         }
-        let (_, container) = living.container()?;
-        let port = self.surroundings.port()?;
-        connections::count(Path::new(PROC), container.pid?, port)
+        let (ours, _) = living.container()?;
+        connections::count(Path::new(PROC), ours.id(), self.surroundings.port()?)
     }
 
     fn publish(&mut self, step: &Step, facts: &Facts, living: &Living<R>) {

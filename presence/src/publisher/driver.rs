@@ -249,6 +249,12 @@ fn log_changes(before: &Report, now: &Report) {
 
 fn log_standing(key: &str, before: Option<&Standing>, now: &Standing) {
     match now {
+        // Another value: whoever wanted it written knows why.
+        Standing::Published { trouble: None, .. }
+            if matches!(before, Some(Standing::Published { trouble: None, .. })) =>
+        {
+            tracing::debug!(%key, "{key} is written again");
+        }
         Standing::Published {
             at,
             lease,
