@@ -40,6 +40,8 @@ pub struct Follower<R> {
 enum Read {
     /// There is no more to come.
     End,
+    /// It was told to stop, and what was there is read.
+    Stopped,
     /// The answer ended, and the container may not have.
     Again,
     /// Docker did not give it; whether the container has ended.
@@ -65,8 +67,10 @@ impl<R: ContainerRuntime> Follower<R> {
     }
 
     /// Goes on until the container has ended, or is gone, and all that it wrote is handed on; while
-    /// Docker is away, and while nobody takes the lines, it waits. Told to stop it ends once nothing
-    /// came for 0.2 s, and after 5 s in any case.
+    /// Docker is away, and while nobody takes the lines, it waits: bound that by the stop. Told to
+    /// stop it ends with the container if that has ended, else once nothing came for 0.2 s, and after
+    /// 5 s in any case. A process that is to end still wants the output of its container, so this is
+    /// not its own shutdown.
     ///
     /// When it is dropped, what was read already is still handed on, by a thread of its own, and
     /// who follows the same container next waits for that.
@@ -127,21 +131,28 @@ struct Reader<'a, R> {
 impl<R: ContainerRuntime> Reader<'_, R> {
     async fn run(&mut self) {
         loop {
+            let stopping = self.stop.is_triggered();
             let result = self.read().await;
             let pause = self.backoff.failed();
             match result {
-                Read::End => return,
+                Read::End => break,
+                Read::Stopped => return,
+                // Who is told to stop asks once more, for it may have ended; and does not wait.
+                Read::Again | Read::Failed(..) if stopping => return,
                 Read::Again => {}
                 Read::Failed(why, true) if self.is_hopeless(&why) => {
                     return error!("{}: the end of its output is lost: {why}", self.ours);
                 }
                 Read::Failed(why, _) => self.complain(&why),
             }
-            // Both arms are cancel-safe. Who is told to stop has nothing to wait for.
+            // Both arms are cancel-safe.
             tokio::select! {
                 () = sleep(pause) => {}
-                () = self.stop.triggered() => return,
+                () = self.stop.triggered() => {}
             }
+        }
+        for line in self.lines.finish() {
+            self.hand_on(line).await;
         }
     }
 
@@ -167,29 +178,25 @@ impl<R: ContainerRuntime> Reader<'_, R> {
         };
         self.lines = Lines::resume(self.lines.position());
         let mut frames = self.runtime.logs(self.ours, self.lines.position().since);
-        while let Some(frame) = self.next(&mut frames, has_ended).await {
-            match frame {
-                Ok(frame) => self.take(&frame).await,
-                Err(RuntimeError::Gone { .. }) => return Read::End,
-                Err(why) => return Read::Failed(why, has_ended),
+        loop {
+            match self.next(&mut frames, has_ended).await {
+                None => return Read::Stopped,
+                Some(None) if has_ended => return Read::End,
+                Some(None) => return Read::Again,
+                Some(Some(Ok(frame))) => self.take(&frame).await,
+                Some(Some(Err(RuntimeError::Gone { .. }))) => return Read::End,
+                Some(Some(Err(why))) => return Read::Failed(why, has_ended),
             }
         }
-        if !has_ended {
-            return Read::Again;
-        }
-        for line in self.lines.finish() {
-            self.hand_on(line).await;
-        }
-        Read::End
     }
 
-    /// The next frame; `None` also where it is to stop, and a container that has not ended seems to
-    /// have written no more.
+    /// What comes next, which may be the end of the answer; `None` where it is to stop, and a
+    /// container that has not ended seems to have written no more.
     async fn next(
         &self,
         frames: &mut BoxStream<'static, Result<Frame, RuntimeError>>,
         has_ended: bool,
-    ) -> Option<Result<Frame, RuntimeError>> {
+    ) -> Option<Option<Result<Frame, RuntimeError>>> {
         let quiet = async {
             self.stop.triggered().await;
             sleep(QUIET).await;
@@ -197,7 +204,7 @@ impl<R: ContainerRuntime> Reader<'_, R> {
         // Both arms are cancel-safe: a stream keeps what it was not asked for.
         tokio::select! {
             biased;
-            frame = frames.next() => frame,
+            next = frames.next() => Some(next),
             () = quiet, if !has_ended => None,
         }
     }

@@ -21,7 +21,7 @@ const QUEUE: u32 = 256 << 10;
 /// What a short line takes in memory besides its bytes.
 const OVERHEAD: usize = 256;
 /// It needs little.
-const STACK: usize = 128 << 10;
+const STACK: usize = 256 << 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 

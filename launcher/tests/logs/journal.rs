@@ -88,7 +88,7 @@ fn fields(entry: &[u8]) -> BTreeMap<String, Vec<u8>> {
     lines.map(field).collect()
 }
 
-fn sink(rig: &Rig, socket: &Path) -> Sink {
+pub fn sink(rig: &Rig, socket: &Path) -> Sink {
     let origin = Origin {
         container: rig.ours.clone(),
         service: "web".parse().unwrap(),

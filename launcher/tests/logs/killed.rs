@@ -1,18 +1,21 @@
 //! Who follows a container is killed, again and again.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::ExitCode;
+use std::time::Instant;
 
 use launcher::instance::InstanceName;
 use launcher::logs::Follower;
 use launcher::runtime::docker::DockerRuntime;
 use launcher::runtime::{ContainerRuntime as _, Identity, Ours, Stream};
+use testbed::process::{Program, Running};
 
 use crate::DEADLINE;
 use crate::real::{Files, Real, sink, to_the_end};
 
 const WORD: &str = "follow-a-container";
+/// To each stream at a time.
+const LINES: usize = 400;
 
 /// What the program is told that follows a container.
 pub struct Following {
@@ -43,16 +46,15 @@ impl Following {
         let (ours, _) = runtime.list(&identity).await.unwrap().remove(0);
         let sink = sink(&self.directory);
         to_the_end(Follower::new(runtime, ours, &self.directory, sink)).await;
-        println!("done");
         ExitCode::SUCCESS
     }
 }
 
-fn follow(real: &Real, ours: &Ours, files: &Files) -> Child {
+async fn follow(real: &Real, ours: &Ours, files: &Files) -> Running {
     let service = ours.name().split('.').next().unwrap();
-    let mut program = Command::new(std::env::current_exe().unwrap());
-    program.args([WORD, &real.host, service]).arg(files.path());
-    program.stdout(Stdio::piped()).spawn().unwrap()
+    let program = Program::new(std::env::current_exe().unwrap());
+    let program = program.args([WORD, &real.host, service]).arg(files.path());
+    program.start().await.unwrap()
 }
 
 pub async fn a_few_times(real: &Real) {
@@ -68,24 +70,24 @@ pub async fn many_times(real: &Real) {
 async fn killed(real: &Real, times: usize) {
     let ours = real.started(&[]).await;
     let files = Files::new();
-    let (writing, killing) = (write(real, &ours, times), kill(real, &ours, &files, times));
-    let (written, ()) = tokio::join!(writing, killing);
-    let mut last = follow(real, &ours, &files);
+    let texts: Vec<String> = (0..times).map(|batch| format!("batch-{batch}")).collect();
+    let expected: String = texts.iter().flat_map(|text| lines(text)).collect();
+    let writing = async {
+        for text in &texts {
+            real.steer(&ours, &format!("chat/{LINES}/{text}")).await;
+        }
+    };
+    let killing = kill(real, &ours, &files, times, 2 * expected.len());
+    tokio::join!(writing, killing);
+    let mut last = follow(real, &ours, &files).await;
     real.steer(&ours, "exit/0").await;
-    let mut said = String::new();
-    BufReader::new(last.stdout.take().unwrap())
-        .read_line(&mut said)
-        .unwrap();
-    assert_eq!(
-        (said.as_str(), last.wait().unwrap().success()),
-        ("done\n", true)
-    );
+    assert!(last.wait(DEADLINE).await.unwrap().success());
     for (stream, judged) in [Stream::Stdout, Stream::Stderr]
         .into_iter()
         .zip(real.logs(&ours))
     {
         let judged = String::from_utf8(judged).unwrap();
-        assert_eq!(judged.lines().count(), written);
+        assert!(judged == expected);
         let handed_on = String::from_utf8(files.read(stream)).unwrap();
         let again = repeated(&handed_on, &judged);
         // Only where it is hit between two system calls in a row.
@@ -93,48 +95,38 @@ async fn killed(real: &Real, times: usize) {
             again <= times,
             "{again} lines of {stream} came again in {times} times"
         );
-        println!("{stream}: {written} lines, killed {times} times, {again} came again");
+        println!(
+            "{stream}: {} lines, killed {times} times, {again} came again",
+            judged.lines().count()
+        );
     }
     real.runtime.remove(&ours).await.unwrap();
 }
 
-/// Lines to both streams, each batch of its own words; gives how many to each.
-async fn write(real: &Real, ours: &Ours, times: usize) -> usize {
-    let lines = 400;
-    for batch in 0..times {
-        real.steer(ours, &format!("chat/{lines}/batch-{batch}"))
-            .await;
-    }
-    times * lines
+/// What the container writes to each stream when it is told this.
+fn lines(text: &str) -> impl Iterator<Item = String> {
+    (1..=LINES).map(move |number| format!("{text} {number}\n"))
 }
 
-async fn kill(real: &Real, ours: &Ours, files: &Files, times: usize) {
+/// Each time once it has handed on some more, if there is more.
+async fn kill(real: &Real, ours: &Ours, files: &Files, times: usize, all: usize) {
     for time in 0..times {
-        let mut child = follow(real, ours, files);
-        // It is killed once it has handed on something, or has nothing left to.
-        let before = length(files);
-        let more = 1 + (time * 7919) % 20_000;
-        let deadline = tokio::time::Instant::now() + DEADLINE;
-        let is_enough = || length(files) >= before + more as u64;
-        while !is_enough() && length_of(&real.logs(ours)) > length(files) {
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "nothing is handed on"
-            );
+        let more = 1 + (time * 7919) % (2 * all / times);
+        let enough = all.min(length(files) + more);
+        let mut follower = follow(real, ours, files).await;
+        let deadline = Instant::now() + DEADLINE;
+        // Without a pause, for it is to be hit where it is.
+        while length(files) < enough {
+            assert!(Instant::now() < deadline, "{}", follower.last_words());
             tokio::task::yield_now().await;
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        follower.kill().await.unwrap();
     }
 }
 
-fn length(files: &Files) -> u64 {
+fn length(files: &Files) -> usize {
     let length = |name| std::fs::metadata(files.path().join(name)).map_or(0, |file| file.len());
-    length("stdout") + length("stderr")
-}
-
-fn length_of(texts: &[Vec<u8>; 2]) -> u64 {
-    texts.iter().map(|text| text.len() as u64).sum()
+    usize::try_from(length("stdout") + length("stderr")).unwrap()
 }
 
 /// How many lines came again, each right behind itself; anything else would be wrong.

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 mod journal;
+mod journald;
 mod killed;
 mod memory;
 mod outage;
@@ -48,13 +49,15 @@ fn main() -> ExitCode {
     trials!(
         trials, tasks, real,
         journal: entries, away;
-        memory: blocked, told_to_stop, docker_away, dropped, end_of_output, unreadable, forgotten;
+        journald: as_journalctl_shows_it;
+        memory: blocked, told_to_stop, stopped_at_the_end, removed, docker_away, dropped, end_of_output, unreadable, forgotten;
         whole: many_lines, long_lines, bytes, before_its_start;
         killed: a_few_times;
         outage: docker_restarted;
     );
     trials!(
         soak, tasks, real,
+        whole: rotated, too_late;
         killed: many_times;
         outage: docker_restarted_often;
     );

@@ -43,15 +43,19 @@ impl Rig {
     }
 
     /// Writes a line, or a part of one, each at a later time.
-    pub fn write(&mut self, bytes: &[u8], ends_line: bool) {
+    pub fn put(&mut self, stream: Stream, bytes: &[u8], ends_line: bool) {
         self.written += 1;
         let frame = Frame {
-            stream: Stream::Stdout,
+            stream,
             time: Timestamp::UNIX_EPOCH + SignedDuration::from_millis(self.written),
             bytes: bytes.to_vec(),
             ends_line,
         };
         self.runtime.write(self.ours.name(), frame);
+    }
+
+    pub fn write(&mut self, bytes: &[u8], ends_line: bool) {
+        self.put(Stream::Stdout, bytes, ends_line);
     }
 
     pub fn say(&mut self, line: &str) {
@@ -144,6 +148,36 @@ pub async fn told_to_stop(_: &Real) {
     rig.exit();
     to_the_end(rig.follower()).await;
     assert_eq!(rig.handed_on(), "one\ntwo\nthree\n");
+}
+
+/// It may be told to stop because the container has ended: then it has all of it.
+pub async fn stopped_at_the_end(_: &Real) {
+    let mut rig = Rig::new().await;
+    let (following, trigger) = spawn(rig.follower());
+    rig.say("one");
+    rig.has("one\n").await;
+    rig.say("two");
+    rig.write(b"three", false);
+    rig.exit();
+    trigger.trigger();
+    following.await.unwrap();
+    assert_eq!(rig.handed_on(), "one\ntwo\nthree\n");
+}
+
+/// What was read of a line whose end nobody will see.
+pub async fn removed(_: &Real) {
+    let mut rig = Rig::new().await;
+    rig.write(b"tw", false);
+    rig.put(Stream::Stderr, b"other", true);
+    let (following, _trigger) = spawn(rig.follower());
+    // What comes later on the other stream: so the part was read.
+    let is_read = || async { !rig.files.read(Stream::Stderr).is_empty() };
+    wait::until_true("it to read", DEADLINE, is_read)
+        .await
+        .unwrap();
+    rig.runtime.remove_by_hand(rig.ours.name());
+    following.await.unwrap();
+    assert_eq!(rig.handed_on(), "tw\n");
 }
 
 /// Also in the middle of a line, and while it ends.

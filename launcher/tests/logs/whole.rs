@@ -1,8 +1,10 @@
 //! All that a container writes is handed on as it was written.
 
+use launcher::logs::Follower;
 use launcher::runtime::{ContainerRuntime as _, Stream};
+use presence::process::shutdown::Shutdown;
 
-use crate::real::{Files, Real};
+use crate::real::{Files, Real, to_the_end};
 
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
@@ -21,7 +23,7 @@ pub async fn many_lines(real: &Real) {
     real.runtime.remove(&ours).await.unwrap();
 }
 
-/// Docker before 23 swallows the newlines of lines that it takes in parts, also in `docker logs`.
+/// Docker 20.10 swallows the newlines of lines that it takes in parts, also in `docker logs`.
 fn without_newlines(mut text: Vec<u8>) -> Vec<u8> {
     text.retain(|byte| *byte != b'\n');
     text
@@ -94,4 +96,57 @@ pub async fn before_its_start(real: &Real) {
         assert_eq!(files.read(stream), b"early 1\nearly 2\nearly 3\n");
     }
     real.runtime.remove(&ours).await.unwrap();
+}
+
+/// The numbers at the ends of lines.
+fn numbers(files: &Files, stream: Stream) -> Vec<u32> {
+    let handed_on = String::from_utf8(files.read(stream)).unwrap();
+    let number = |line: &str| line.rsplit(' ').next().unwrap().parse().unwrap();
+    handed_on.lines().map(number).collect()
+}
+
+/// Docker begins a new file every 20 MB, also while it is read.
+pub async fn rotated(real: &Real) {
+    for _ in 0..testbed::soak::rounds().unwrap() {
+        let lines = 400_000;
+        let command = format!("chat/{lines}/{:0>100}", "");
+        let ours = real.started(&[&command, "exit/0"]).await;
+        let (files, _) = real.followed(&ours).await;
+        for stream in STREAMS {
+            assert!(numbers(&files, stream).into_iter().eq(1..=lines));
+        }
+        real.runtime.remove(&ours).await.unwrap();
+    }
+}
+
+/// More than Docker keeps is written while nobody reads: what is left is handed on.
+pub async fn too_late(real: &Real) {
+    for _ in 0..testbed::soak::rounds().unwrap() {
+        let ours = real.started(&["chat/10/early"]).await;
+        let files = Files::new();
+        let follower = |files: &Files| {
+            Follower::new(
+                real.runtime.clone(),
+                ours.clone(),
+                files.path(),
+                files.sink(),
+            )
+        };
+        let (trigger, stop) = Shutdown::manual();
+        trigger.trigger();
+        follower(&files).run(stop).await;
+        let lines = 600_000;
+        real.steer(&ours, &format!("chat/{lines}/{:0>100}", ""))
+            .await;
+        real.steer(&ours, "exit/0").await;
+        to_the_end(follower(&files)).await;
+        for stream in STREAMS {
+            let numbers = numbers(&files, stream);
+            let (early, late) = numbers.split_at(10);
+            assert!(early.iter().copied().eq(1..=10));
+            assert!(late[0] > 1, "Docker dropped nothing");
+            assert!(late.iter().copied().eq(late[0]..=lines));
+        }
+        real.runtime.remove(&ours).await.unwrap();
+    }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::runtime::{Frame, Stream};
 
 /// What Docker takes of a line at once: each part of a longer one but the last has just this size.
-/// Docker before 23 swallows the newline of such a line, so that it ends is told by the size.
+/// Docker 20.10 swallows the newline of such a line, so that it ends is told by the size.
 const PART: usize = 16 << 10;
 /// `2026-11-21T17:12:01.443436531Z`, always.
 const TIME: usize = 30;

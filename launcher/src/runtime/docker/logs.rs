@@ -13,7 +13,7 @@ use super::{DockerRuntime, Error};
 use crate::runtime::{Frame, Ours, RuntimeError};
 
 const VERB: &str = "give the output of";
-/// Docker before 23 does not begin to answer before there is something to tell, which may never be.
+/// Docker 20.10 does not begin to answer before there is something to tell, which may never be.
 const ANSWER: Duration = Duration::MAX;
 
 type Frames = BoxStream<'static, Result<Frame, RuntimeError>>;
