@@ -166,3 +166,6 @@ fn said_of(report: &Report, why: &str) -> String {
         _ => format!("{kind} {region}/{name}: {why}"),
     }
 }
+
+#[cfg(test)]
+mod tests;
