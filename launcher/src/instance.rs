@@ -1,10 +1,63 @@
-//! One instance of a service on one host: what its key in etcd says.
+//! One instance of a service on one host: what its unit calls it, and what its key in etcd says.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use jiff::Timestamp;
-use presence::model::excerpt;
+use presence::model::{DefinitionRevision, InvalidName, Revision, excerpt};
 use serde::{Deserialize, Serialize};
+
+/// How the newest revision is called, whichever that is.
+const NEWEST: &str = "newest";
+
+/// Which revision a unit runs, as its name says (`%i`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InstanceName {
+    /// The newest, whichever that is.
+    #[default]
+    Newest,
+    /// The one that was written at this revision of etcd: `42`.
+    Number(Revision),
+    /// This one: `42-0a1b2c3d`.
+    Revision(DefinitionRevision),
+}
+
+impl InstanceName {
+    /// Whether a unit of this name runs that revision; of the newest it cannot be told.
+    pub fn names(self, revision: DefinitionRevision) -> bool {
+        match self {
+            Self::Newest => true,
+            Self::Number(number) => revision.mod_revision() == number,
+            Self::Revision(named) => named == revision,
+        }
+    }
+}
+
+impl fmt::Display for InstanceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newest => f.write_str(NEWEST),
+            Self::Number(number) => number.fmt(f),
+            Self::Revision(revision) => revision.fmt(f),
+        }
+    }
+}
+
+impl FromStr for InstanceName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let number = text.parse().ok().filter(|number| *number > 0);
+        match number {
+            // A number may have a sign, or zeros before it.
+            Some(number) if Revision(number).to_string() == text => {
+                Ok(Self::Number(Revision(number)))
+            }
+            _ => text.parse().map(Self::Revision),
+        }
+    }
+}
 
 /// An instance as its launcher reports it: the value of
 /// `/launcher/instances/<name>/<host-id>/<revision>`.
@@ -77,6 +130,21 @@ mod tests {
     use super::*;
 
     const VALUE: &str = r#"{"state":"unhealthy","since":"2026-11-20T12:00:00Z","container":"0a1b","image":"web:1.4","address":"172.18.0.5","message":"503"}"#;
+
+    #[test]
+    fn a_unit_names_a_revision_or_its_number() {
+        let [one, other] =
+            ["42-0a1b2c3d", "420-0a1b2c3d"].map(|revision| revision.parse().unwrap());
+        for (text, names) in [("42", [true, false]), ("420-0a1b2c3d", [false, true])] {
+            let instance: InstanceName = text.parse().unwrap();
+            assert_eq!(instance.to_string(), text);
+            assert_eq!([instance.names(one), instance.names(other)], names);
+        }
+        assert!(InstanceName::Newest.names(one) && InstanceName::Newest.names(other));
+        for text in ["", "0", "042", "+42", "newest", "42-", "manager"] {
+            assert!(text.parse::<InstanceName>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_value_is_written_as_documented_and_read_again() {

@@ -26,6 +26,13 @@ pub enum Steer {
         /// What they begin with.
         text: String,
     },
+    /// `chat/TIMES/TEXT`: writes lines as `say` does, to stdout and stderr by turns.
+    Chat {
+        /// How many lines to each.
+        times: u32,
+        /// What they begin with.
+        text: String,
+    },
     /// `bytes/out/COUNT/BYTE`, `bytes/err/COUNT/BYTE`: writes so many of this byte, no newline.
     Bytes {
         /// Whether to stderr.
@@ -78,6 +85,7 @@ impl fmt::Display for Steer {
                 times,
                 text,
             } => write!(f, "say/{}/{times}/{text}", stream(*stderr)),
+            Self::Chat { times, text } => write!(f, "chat/{times}/{text}"),
             Self::Bytes {
                 stderr,
                 count,
@@ -100,6 +108,15 @@ impl FromStr for Steer {
 }
 
 fn parse(text: &str) -> Option<Steer> {
+    if let Some((times, text)) = text
+        .strip_prefix("chat/")
+        .and_then(|rest| rest.split_once('/'))
+    {
+        return Some(Steer::Chat {
+            times: times.parse().ok()?,
+            text: text.to_owned(),
+        });
+    }
     let words: Vec<&str> = text.splitn(4, '/').collect();
     let is_stderr = |word: &str| match word {
         "out" => Some(false),
@@ -143,6 +160,7 @@ mod tests {
             "drop",
             "say/out/3/ready",
             "say/err/1/a/b",
+            "chat/2/a/b",
             "bytes/out/5/255",
             "term/ignore",
             "term/1500",

@@ -8,20 +8,10 @@ use tempfile::TempDir;
 use crate::aws::Aws;
 use crate::error::{Error, Result};
 use crate::etcd::Client;
-use crate::process::{Program, Running, Signal, workspace_binary};
+use crate::process::{Program, Running, Signal};
 use crate::{http, ports, wait};
 
-/// Variables beginning so may change what a program does, and belong to whoever runs the test.
-const FOREIGN: [&str; 8] = [
-    "AWS_",
-    "ETCDCTL_",
-    "NOTIFY_SOCKET",
-    "WATCHDOG_",
-    "STATE_DIRECTORY",
-    "JOURNAL_STREAM",
-    "RUST_LOG",
-    "NO_COLOR",
-];
+const PROGRAM: &str = "lbmanager";
 /// How many lines of its log an error quotes.
 const QUOTED: usize = 30;
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
@@ -29,19 +19,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(20);
 /// The `lbmanager` of this workspace, without arguments, in an environment that leads to this AWS
 /// and in which nothing else of the caller's is left that could matter.
 pub fn program(aws: &Aws) -> Result<Program> {
-    Ok(clean()?.envs(environment(aws)))
-}
-
-fn clean() -> Result<Program> {
-    let mut program = Program::new(workspace_binary("lbmanager")?);
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy().into_owned();
-        let is_proxy = text.to_ascii_lowercase().ends_with("_proxy");
-        if is_proxy || FOREIGN.iter().any(|foreign| text.starts_with(foreign)) {
-            program = program.env_remove(name);
-        }
-    }
-    Ok(program)
+    Ok(Program::ours(PROGRAM)?.envs(environment(aws)))
 }
 
 /// What leads any client of AWS to the simulator.
@@ -74,7 +52,7 @@ impl Launch {
 
     /// The same for the virtual services of this kernel alone: see [`guest`](crate::guest).
     pub fn of_kernel(etcd: &Client) -> Result<Self> {
-        Ok(Self::of(clean()?, etcd)?.args(["--backends", "ipvs"]))
+        Ok(Self::of(Program::ours(PROGRAM)?, etcd)?.args(["--backends", "ipvs"]))
     }
 
     fn of(program: Program, etcd: &Client) -> Result<Self> {

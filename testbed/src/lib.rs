@@ -22,6 +22,7 @@
 //! | [`contained::Steer`] | `"answer/503".parse::<Steer>()?.at(address).await?;` |
 //! | [`moto::Moto`] | `let moto = Moto::start().await?; moto.create_load_balancer("eu-west-1", "web").await?;` |
 //! | [`lbmanager::Launch`] | `let manager = Launch::new(&etcd, &aws)?.args(["--resync", "2s"]).start().await?;` |
+//! | [`launcher::Launch`] | `let web = Launch::new("web")?.docker(&docker).defined("image: web").start().await?;` |
 //! | [`guest::run`] | `let table = guest::run("ipvsadm", ["-Ln"]).await?;` |
 //! | [`guest::Guest`] | `let done = Guest::new()?.folder(results).run(program, ["--help"]).await?;` |
 //! | [`guest::suite::Suite`] | `fn main() -> ExitCode { Suite::new(kernel_tests![a, b]).main() }` |
@@ -49,6 +50,7 @@ pub mod error;
 pub mod etcd;
 pub mod guest;
 pub mod http;
+pub mod launcher;
 pub mod lbmanager;
 pub mod moto;
 pub mod netns;

@@ -20,6 +20,21 @@ use crate::child::Child;
 use crate::error::{Error, Result};
 use crate::wait::TimedOut;
 
+/// Variables beginning so may change what a program of this workspace does, and belong to whoever
+/// runs the test.
+const FOREIGN: [&str; 10] = [
+    "AWS_",
+    "COREOS_",
+    "DOCKER_",
+    "ETCDCTL_",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_",
+    "STATE_DIRECTORY",
+    "JOURNAL_STREAM",
+    "RUST_LOG",
+    "NO_COLOR",
+];
+
 /// Says how a program is to be run.
 #[derive(Debug)]
 pub struct Program {
@@ -37,6 +52,19 @@ impl Program {
             path,
             stderr: None,
         }
+    }
+
+    /// A program of this workspace, without what of the caller's environment could matter to it.
+    pub fn ours(name: &str) -> Result<Self> {
+        let mut program = Self::new(workspace_binary(name)?);
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy().into_owned();
+            let is_proxy = text.to_ascii_lowercase().ends_with("_proxy");
+            if is_proxy || FOREIGN.iter().any(|foreign| text.starts_with(foreign)) {
+                program = program.env_remove(name);
+            }
+        }
+        Ok(program)
     }
 
     /// A further argument.

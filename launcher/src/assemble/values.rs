@@ -6,7 +6,6 @@ use presence::model::HostId;
 use presence::process::host_address::{AddressArgs, AddressError};
 
 use super::location::own_address;
-use super::{Metadata, MetadataError};
 use crate::definition::{Definition, Target, Values, Variable};
 use crate::runtime::Container;
 
@@ -22,30 +21,29 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
-    /// Finds out what these targets need. The instance metadata is asked only if one does, and
-    /// until it answers: `tell` gets why it does not yet. Cancel-safe.
-    pub async fn learn(
+    /// What these targets need, as far as this host knows it itself: all but `$INSTANCE_ID`.
+    pub fn of(
         targets: &[Target],
         host_id: HostId,
         address: &AddressArgs,
-        metadata: &Metadata,
-        tell: impl FnMut(&MetadataError) + Send,
     ) -> Result<Self, AddressError> {
-        let is_used = |variable| targets.iter().any(|target| target.has(variable));
         let is_listed = |target: &Target| matches!(target, Target::Service(_));
-        let needs_address = is_used(Variable::HostIp) || targets.iter().any(is_listed);
-        let address = needs_address.then(|| address.of_host()).transpose()?;
-        let instance_id = if is_used(Variable::InstanceId) {
-            Some(metadata.instance_id(tell).await)
-        } else {
-            None
-        };
+        let needs_address = is_used(targets, Variable::HostIp) || targets.iter().any(is_listed);
         Ok(Self {
             host_id,
-            host_ip: address,
-            instance_id,
+            host_ip: needs_address.then(|| address.of_host()).transpose()?,
+            instance_id: None,
         })
     }
+
+    /// Whether the instance metadata has to be asked for these.
+    pub fn need_metadata(targets: &[Target]) -> bool {
+        is_used(targets, Variable::InstanceId)
+    }
+}
+
+fn is_used(targets: &[Target], variable: Variable) -> bool {
+    targets.iter().any(|target| target.has(variable))
 }
 
 /// What all variables stand for, with this container as it was inspected.

@@ -53,8 +53,11 @@ impl DefinitionArgs {
         match (&self.policy, self.definitions.origin()) {
             (Some(file), _) => document::policy(file).map(Some),
             (None, Origin::HostFile) => Ok(None),
-            (None, Origin::Network) if default.exists() => document::policy(default).map(Some),
-            (None, Origin::Network) => Ok(Some(Policy::default())),
+            (None, Origin::Network) => match default.try_exists() {
+                Ok(false) => Ok(Some(Policy::default())),
+                // One that cannot be seen may be there.
+                Ok(true) | Err(_) => document::policy(default).map(Some),
+            },
         }
     }
 }

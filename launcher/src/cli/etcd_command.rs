@@ -13,7 +13,7 @@ pub(super) struct EtcdCommand {
     etcd: EtcdArgs,
 
     #[command(flatten)]
-    common: CommonArgs,
+    pub common: CommonArgs,
 }
 
 impl EtcdCommand {

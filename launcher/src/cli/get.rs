@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use presence::model::{DefinitionRevision, ServiceName};
+use presence::model::ServiceName;
 use presence::process::cli;
 use presence::process::exit::Failure;
 
 use super::REFUSED;
 use super::etcd_command::EtcdCommand;
 use crate::definitions::{FindError, network};
+use crate::instance::InstanceName;
 
 pub(super) const EXAMPLE: &str = "Examples:
   launcher get web > web.yaml
@@ -26,8 +27,9 @@ pub struct GetArgs {
     /// The service
     name: ServiceName,
 
-    /// Which definition of it, of those that `launcher history` lists [default: the one in force]
-    revision: Option<DefinitionRevision>,
+    /// Which definition of it, of those that `launcher history` lists, whole or by its number
+    /// [default: the one in force]
+    revision: Option<InstanceName>,
 }
 
 pub(super) async fn run(args: GetArgs) -> Result<ExitCode, Failure> {
@@ -36,7 +38,7 @@ pub(super) async fn run(args: GetArgs) -> Result<ExitCode, Failure> {
         None => network::in_force(&store, &args.name)
             .await
             .map(|entry| entry.value.into_vec()),
-        Some(revision) => network::of_revision(&store, &args.name, revision)
+        Some(instance) => network::of_instance(&store, &args.name, instance)
             .await
             .map(|written| written.text.into_bytes()),
     };

@@ -13,6 +13,7 @@ use super::etcd_command::EtcdCommand;
 use super::format::FormatArgs;
 use crate::definitions::history::{self, Line};
 use crate::definitions::{FindError, network};
+use crate::instance::InstanceName;
 
 pub(super) const EXAMPLE: &str = "Examples:
   launcher history web
@@ -37,7 +38,7 @@ pub struct HistoryArgs {
 pub(super) async fn run(args: HistoryArgs) -> Result<ExitCode, Failure> {
     let store = args.etcd.start().await?;
     let past = history::list(&store, &args.name).await?;
-    let newest = match network::find(&store, &args.name, None).await {
+    let newest = match network::find(&store, &args.name, InstanceName::Newest).await {
         Ok(newest) => Some(newest),
         Err(error @ FindError::Missing { .. }) if past.is_empty() => {
             return Err(Failure::new(REFUSED, error));

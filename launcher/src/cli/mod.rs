@@ -9,6 +9,7 @@ mod get;
 mod history;
 mod ps;
 mod put;
+mod run;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ An editor with a YAML language server completes a document whose first line is
 /// Runs one health-checked container per unit, published to its load balancers.
 ///
 ///   launcher check web.yaml
+///   launcher put web.yaml
+///   launcher run web
 #[derive(Debug, Parser)]
 #[command(
     name = "launcher",
@@ -49,6 +52,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run one container, and keep it published while it is healthy
+    #[command(after_help = run::EXAMPLE)]
+    Run(Box<run::RunArgs>),
+
     /// Say what is wrong with a definition, and where
     #[command(after_help = check::EXAMPLE)]
     Check(check::CheckArgs),
@@ -85,6 +92,7 @@ enum Command {
 /// Runs the command that the arguments name.
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
+        Command::Run(args) => block_on(run::run(*args)),
         Command::Check(args) => check::run(&args),
         Command::Put(args) => block_on(put::run(*args)),
         Command::Get(args) => block_on(get::run(*args)),

@@ -64,7 +64,8 @@ pub(super) async fn run(args: PutArgs) -> Result<ExitCode, Failure> {
 fn failure(error: PutError) -> Failure {
     match error {
         PutError::Other { .. } | PutError::Disturbed(_) => Failure::new(REFUSED, error),
-        PutError::Unknown(_) | PutError::Store(_) => Failure::unexpected(error),
+        PutError::Unknown(_) => Failure::unexpected(error),
+        PutError::Store(error) => error.into(),
     }
 }
 

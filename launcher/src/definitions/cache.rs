@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use super::history::Past;
 use super::{Found, Written};
+use crate::instance::InstanceName;
 
 /// How many are kept of each service, beside the newest and those that run.
 const MOST: usize = 9;
@@ -62,7 +63,7 @@ impl Cache {
     pub fn find(
         &self,
         name: &ServiceName,
-        instance: Option<DefinitionRevision>,
+        instance: InstanceName,
         say: &mut impl FnMut(String),
     ) -> Option<Written> {
         let directory = self.directory.join(name.as_str());
@@ -70,13 +71,17 @@ impl Cache {
         let directory = directory
             .is_dir()
             .then(|| StateDir::open(directory).ok())??;
-        let revision = instance.or_else(|| newest(&directory, say))?;
+        let revision = match instance {
+            InstanceName::Newest => newest(&directory, say)?,
+            InstanceName::Revision(revision) => revision,
+            InstanceName::Number(_) => named(directory.path(), instance)?,
+        };
         let mut file = directory.file::<Past>(&file_name(revision));
         let past = undamaged(&mut file, say)?;
         let place = file.path().display().to_string();
         match Written::past(place, past.text, revision) {
             Ok(written) => Some(Written {
-                is_newest: instance.is_none(),
+                is_newest: instance == InstanceName::Newest,
                 ..written
             }),
             Err(error) => {
@@ -112,6 +117,13 @@ fn newest(directory: &StateDir, say: &mut impl FnMut(String)) -> Option<Definiti
         let known = revisions(directory.path()).ok()?;
         known.into_iter().map(|(revision, _)| revision).max()
     })
+}
+
+fn named(directory: &Path, instance: InstanceName) -> Option<DefinitionRevision> {
+    let known = revisions(directory).ok()?.into_iter();
+    known
+        .map(|(revision, _)| revision)
+        .find(|revision| instance.names(*revision))
 }
 
 /// The files of definitions.

@@ -9,6 +9,7 @@ use presence::process::words;
 use presence::store::StoreError;
 
 use crate::document::{Problem, nearest};
+use crate::instance::InstanceName;
 
 /// Why there is no definition to start.
 #[derive(Debug, thiserror::Error)]
@@ -24,12 +25,12 @@ pub enum FindError {
         known: Vec<ServiceName>,
     },
     /// The service has none of this revision.
-    #[error("there is no revision {revision} of {name}; {}", revisions(known))]
+    #[error("there is no revision {instance} of {name}; {}", revisions(known))]
     NoRevision {
         /// The service.
         name: ServiceName,
-        /// The revision that was asked for.
-        revision: DefinitionRevision,
+        /// What was asked for.
+        instance: InstanceName,
         /// Those that there are, the newest first.
         known: Vec<DefinitionRevision>,
     },
@@ -94,16 +95,6 @@ pub enum FindError {
     /// etcd did not do what it was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-impl FindError {
-    /// Whether the source does not have what was asked for, so that what was kept of it counts.
-    pub(super) fn is_lack(&self) -> bool {
-        matches!(
-            self,
-            Self::Missing { .. } | Self::NoRevision { .. } | Self::Altered { .. }
-        )
-    }
 }
 
 impl From<FindError> for Failure {

@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use presence::model::{DefinitionRevision, Revision, ServiceName};
+use presence::model::{Revision, ServiceName};
 
 use super::{FindError, Written};
+use crate::instance::InstanceName;
 
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
@@ -15,7 +16,7 @@ const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 pub(super) fn find(
     directory: &Path,
     name: &ServiceName,
-    instance: Option<DefinitionRevision>,
+    instance: InstanceName,
 ) -> Result<Written, FindError> {
     let path = path(directory, name)?;
     let (bytes, number) = read(&path).map_err(|source| unreadable(&path, source))?;
@@ -23,8 +24,7 @@ pub(super) fn find(
     let known = written.revision;
     written.as_instance(instance).ok_or(FindError::NoRevision {
         name: name.clone(),
-        // Whatever it is, it is what was asked for.
-        revision: instance.unwrap_or(known),
+        instance,
         known: vec![known],
     })
 }

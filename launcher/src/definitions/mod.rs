@@ -35,6 +35,7 @@ pub use self::put::{Put, PutError, put};
 pub use self::source::Source;
 pub use self::written::Written;
 use crate::definition::Definition;
+use crate::instance::InstanceName;
 use crate::policy::Policy;
 
 /// How long etcd may take to answer before what was kept here is taken instead.
@@ -99,12 +100,13 @@ impl<S: Store> Definitions<S> {
     ///
     /// A revision whose definition is the same as the newest's is that one. While etcd does not
     /// answer, what was kept here of an earlier start is taken after a few seconds; without that,
-    /// etcd is waited for, without end. `say` is given words for STATUS, also on whatever is taken
-    /// from here. Cancel-safe.
+    /// etcd is waited for, without end. A revision that its source does not have any more is taken
+    /// from here as well. `say` is given words for STATUS, also on whatever is taken from here.
+    /// Cancel-safe.
     pub async fn find(
         &self,
         name: &ServiceName,
-        instance: Option<DefinitionRevision>,
+        instance: InstanceName,
         mut say: impl FnMut(String),
     ) -> Result<Found, FindError> {
         let answer = match &self.source {
@@ -114,31 +116,34 @@ impl<S: Store> Definitions<S> {
                 timeout(PATIENCE, asked).await.ok()
             }
         };
-        let lack = match answer {
-            Some(Err(error)) if instance.is_some() && error.is_lack() => Some(error),
+        let why = match answer {
+            // What was kept of a revision is that revision, whatever became of its source.
+            Some(Err(error)) if instance != InstanceName::Newest => Some(error),
             Some(answer) => return self.admit(name, answer?),
             None => None,
         };
-        if let Some(kept) = self.cache.find(name, instance, &mut say) {
-            let revision = kept.revision;
-            say(format!("taking {name} {revision} as it was kept here"));
-            let found = self.admit(name, kept)?;
-            return Ok(Found {
-                from_cache: true,
-                ..found
-            });
-        }
-        match lack {
-            Some(error) => Err(error),
-            None => self.admit(name, self.ask(name, instance, &mut say).await?),
-        }
+        let Some(kept) = self.cache.find(name, instance, &mut say) else {
+            return match why {
+                Some(error) => Err(error),
+                None => self.admit(name, self.ask(name, instance, &mut say).await?),
+            };
+        };
+        let why = why.map_or_else(|| "etcd does not answer".to_owned(), |why| why.to_string());
+        say(format!(
+            "taking {name} {} as it was kept here: {why}",
+            kept.revision
+        ));
+        Ok(Found {
+            from_cache: true,
+            ..self.admit(name, kept)?
+        })
     }
 
     /// Asks etcd until it answers. Cancel-safe.
     async fn ask(
         &self,
         name: &ServiceName,
-        instance: Option<DefinitionRevision>,
+        instance: InstanceName,
         say: &mut impl FnMut(String),
     ) -> Result<Written, FindError> {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);

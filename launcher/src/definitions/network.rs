@@ -7,6 +7,7 @@ use presence::model::{DefinitionRevision, ServiceName};
 use presence::store::{Entry, Store, StoreError};
 
 use super::{FindError, Written, history};
+use crate::instance::InstanceName;
 
 /// The key of the definition that is in force.
 pub(super) fn key(name: &ServiceName) -> String {
@@ -17,11 +18,11 @@ pub(super) fn key(name: &ServiceName) -> String {
 pub async fn find<S: Store>(
     store: &S,
     name: &ServiceName,
-    instance: Option<DefinitionRevision>,
+    instance: InstanceName,
 ) -> Result<Written, FindError> {
     match instance {
-        Some(revision) => of_revision(store, name, revision).await,
-        None => read(name, &in_force(store, name).await?),
+        InstanceName::Newest => read(name, &in_force(store, name).await?),
+        instance => of_instance(store, name, instance).await,
     }
 }
 
@@ -37,28 +38,31 @@ pub async fn in_force<S: Store>(store: &S, name: &ServiceName) -> Result<Entry, 
     }
 }
 
-/// The definition of that revision: the newest if that is it, or else one of the past.
-pub async fn of_revision<S: Store>(
+/// The definition of that name: the newest if that is it, or else one of the past.
+pub async fn of_instance<S: Store>(
     store: &S,
     name: &ServiceName,
-    revision: DefinitionRevision,
+    instance: InstanceName,
 ) -> Result<Written, FindError> {
     let newest = store.get(&key(name)).await?.entry;
     // One that cannot be read is not the one that was asked for.
     let newest = newest.and_then(|entry| read(name, &entry).ok());
     let in_force = newest.as_ref().map(|newest| newest.revision);
-    if let Some(newest) = newest.and_then(|newest| newest.as_instance(Some(revision))) {
+    if let Some(newest) = newest.and_then(|newest| newest.as_instance(instance)) {
         return Ok(newest);
     }
-    if let Some(past) = history::get(store, name, revision).await? {
+    let past = history::list(store, name).await?;
+    let past: Vec<_> = past.into_iter().map(|(revision, _)| revision).collect();
+    let named = past.iter().find(|revision| instance.names(**revision));
+    if let Some(revision) = named
+        && let Some(past) = history::get(store, name, *revision).await?
+    {
         return Ok(past);
     }
-    let past = history::list(store, name).await?;
-    let past = past.into_iter().map(|(revision, _)| revision);
     Err(FindError::NoRevision {
         name: name.clone(),
-        revision,
-        known: newest_first(past.chain(in_force)),
+        instance,
+        known: newest_first(past.into_iter().chain(in_force)),
     })
 }
 

@@ -4,6 +4,7 @@ use presence::model::{DefinitionRevision, Revision, ServiceName};
 
 use super::{FindError, Found, Origin};
 use crate::definition::Document;
+use crate::instance::InstanceName;
 use crate::policy::Policy;
 
 /// A definition as somebody wrote it.
@@ -78,12 +79,14 @@ impl Written {
         Err(FindError::Altered { place, why })
     }
 
-    /// The same as the instance of that revision, if it is that definition.
-    pub fn as_instance(self, instance: Option<DefinitionRevision>) -> Option<Self> {
-        let revision = instance.unwrap_or(self.revision);
-        self.revision
-            .is_same_definition(revision)
-            .then_some(Self { revision, ..self })
+    /// The same as the instance of that name, if it is that definition.
+    pub fn as_instance(self, instance: InstanceName) -> Option<Self> {
+        let revision = match instance {
+            InstanceName::Revision(revision) => revision,
+            InstanceName::Newest | InstanceName::Number(_) => self.revision,
+        };
+        let is_it = instance.names(revision) && self.revision.is_same_definition(revision);
+        is_it.then_some(Self { revision, ..self })
     }
 
     /// As a definition that may be started, if the policy allows it.

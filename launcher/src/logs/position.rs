@@ -123,10 +123,9 @@ mod tests {
     use super::*;
 
     fn position(second: i64) -> Position {
-        Position {
-            since: Some(Timestamp::from_second(second).unwrap()),
-            ..Position::default()
-        }
+        let mut position = Position::default();
+        position.since = Some(Timestamp::from_second(second).unwrap());
+        position
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// What it does.
     pub state: State,
+    /// The process ID of its first process on its host; `None` where it does not run.
+    pub pid: Option<u32>,
     /// When it was started last; `None` if never.
     pub started: Option<Timestamp>,
     /// What the image's own health check says; `None` where there is none.
@@ -77,6 +79,7 @@ impl Container {
             name: String::new(),
             labels: BTreeMap::new(),
             state,
+            pid: None,
             started: None,
             health: None,
             has_healthcheck: false,

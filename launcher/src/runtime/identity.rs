@@ -2,74 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 
-use presence::model::{DefinitionRevision, HostId, InvalidName, Revision, ServiceName};
+use presence::model::{DefinitionRevision, HostId, ServiceName};
 
 use super::Container;
+use crate::instance::InstanceName;
 
 const SERVICE: &str = "launcher.service";
 const INSTANCE: &str = "launcher.instance";
 const HOST_ID: &str = "launcher.host-id";
 const REVISION: &str = "launcher.revision";
-/// The label of a unit that runs the newest revision, whichever that is.
-const NEWEST: &str = "newest";
-
-/// Which revision a unit runs, as its name says (`%i`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Instance {
-    /// The newest, whichever that is.
-    #[default]
-    Newest,
-    /// The one that was written at this revision of etcd: `42`.
-    Number(Revision),
-    /// This one: `42-0a1b2c3d`.
-    Revision(DefinitionRevision),
-}
-
-impl Instance {
-    /// Whether a unit of this name runs that revision; of the newest it cannot be told.
-    pub fn names(self, revision: DefinitionRevision) -> bool {
-        match self {
-            Self::Newest => true,
-            Self::Number(number) => revision.mod_revision() == number,
-            Self::Revision(named) => named == revision,
-        }
-    }
-}
-
-impl fmt::Display for Instance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Newest => f.write_str(NEWEST),
-            Self::Number(number) => number.fmt(f),
-            Self::Revision(revision) => revision.fmt(f),
-        }
-    }
-}
-
-impl FromStr for Instance {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let number = text.parse().ok().filter(|number| *number > 0);
-        match number {
-            // A number may have a sign, or zeros before it.
-            Some(number) if Revision(number).to_string() == text => {
-                Ok(Self::Number(Revision(number)))
-            }
-            _ => text.parse().map(Self::Revision),
-        }
-    }
-}
-
 /// One instance of a service on one host: what a unit runs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
     /// The service.
     pub service: ServiceName,
     /// Which revision its unit names.
-    pub instance: Instance,
+    pub instance: InstanceName,
     /// The host.
     pub host_id: HostId,
 }
@@ -161,7 +110,7 @@ mod tests {
     fn identity(service: &str, instance: Option<&str>, host_id: &str) -> Identity {
         Identity {
             service: service.parse().unwrap(),
-            instance: instance.map_or(Instance::Newest, |instance| instance.parse().unwrap()),
+            instance: instance.map_or(InstanceName::Newest, |instance| instance.parse().unwrap()),
             host_id: host_id.parse().unwrap(),
         }
     }
@@ -177,20 +126,6 @@ mod tests {
     }
 
     const REVISIONS: [&str; 2] = ["42-0a1b2c3d", "420-0a1b2c3d"];
-
-    #[test]
-    fn a_unit_names_a_revision_or_its_number() {
-        let [one, other] = REVISIONS.map(|revision| revision.parse().unwrap());
-        for (text, names) in [("42", [true, false]), ("420-0a1b2c3d", [false, true])] {
-            let instance: Instance = text.parse().unwrap();
-            assert_eq!(instance.to_string(), text);
-            assert_eq!([instance.names(one), instance.names(other)], names);
-        }
-        assert!(Instance::Newest.names(one) && Instance::Newest.names(other));
-        for text in ["", "0", "042", "+42", "newest", "42-", "manager"] {
-            assert!(text.parse::<Instance>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn it_claims_its_own_of_any_revision() {

@@ -31,7 +31,7 @@ use jiff::Timestamp;
 
 pub use self::container::{Container, Exit, ImageHealth, State};
 pub use self::error::RuntimeError;
-pub use self::identity::{Identity, Instance, Ours};
+pub use self::identity::{Identity, Ours};
 pub use self::output::{Frame, Stream};
 pub use self::pull::PullProgress;
 pub use self::spec::ContainerSpec;

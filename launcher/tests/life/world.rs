@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use launcher::definition::PullPolicy;
+use launcher::instance::InstanceName;
 use launcher::life::{
     Action, Exit, Facts, Health, Keys, Life, Phase, Publish, Step, Terms, carry_out,
 };
 use launcher::runtime::fake::{FakeRuntime, Registry};
-use launcher::runtime::{
-    Container, ContainerRuntime as _, ContainerSpec, Identity, Image, Instance, State,
-};
+use launcher::runtime::{Container, ContainerRuntime as _, ContainerSpec, Identity, Image, State};
 use tokio::time::{Instant, timeout};
 
 pub const IMAGE: &str = "web:1";
@@ -19,7 +18,7 @@ const AT_MOST: Duration = Duration::from_hours(1);
 pub fn identity() -> Identity {
     Identity {
         service: "web".parse().unwrap(),
-        instance: Instance::Newest,
+        instance: InstanceName::Newest,
         host_id: "host-a".parse().unwrap(),
     }
 }

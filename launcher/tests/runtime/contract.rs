@@ -1,10 +1,15 @@
 //! What every runtime promises.
 
+use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::{SignedDuration, Timestamp};
 use launcher::definition::{Port, Protocol};
 use launcher::runtime::spec::{NetworkMode, PortMapping};
-use launcher::runtime::{Container, ContainerRuntime, ContainerSpec, RuntimeError, State};
+use launcher::runtime::{
+    Container, ContainerRuntime, ContainerSpec, Frame, Ours, RuntimeError, State, Stream,
+};
+use tokio::time::timeout;
 
-use crate::{Rig, ended, identity, joined, revision, seen, spec, started};
+use crate::{DEADLINE, Rig, ended, identity, joined, revision, seen, spec, started};
 
 pub async fn a_life<R: Rig>(rig: &R) {
     let (runtime, spec) = (rig.runtime(), spec(rig));
@@ -30,10 +35,7 @@ pub async fn a_life<R: Rig>(rig: &R) {
     assert!(runtime.list(&spec.identity).await.unwrap().is_empty());
 }
 
-async fn only<R: ContainerRuntime>(
-    runtime: &R,
-    spec: &ContainerSpec,
-) -> (launcher::runtime::Ours, Container) {
+async fn only<R: ContainerRuntime>(runtime: &R, spec: &ContainerSpec) -> (Ours, Container) {
     let mut listed = runtime.list(&spec.identity).await.unwrap();
     assert_eq!(listed.len(), 1, "{listed:?}");
     listed.remove(0)
@@ -208,4 +210,50 @@ pub async fn neighbours<R: Rig>(rig: &R) {
     }
     assert!(runtime.inspect(&other).await.unwrap().is_some());
     runtime.remove(&other).await.unwrap();
+}
+
+pub async fn output<R: Rig>(rig: &R) {
+    let (runtime, ours) = (rig.runtime(), started(rig).await);
+    let mut live = runtime.logs(&ours, None);
+    let mut seen = Vec::new();
+    for (stream, text) in [(Stream::Stdout, "one"), (Stream::Stderr, "two")] {
+        rig.write(&ours, stream, text).await;
+        let frame = timeout(DEADLINE, live.next()).await.unwrap();
+        let frame = frame.unwrap().unwrap();
+        assert_eq!(frame.bytes, format!("{text} 1").into_bytes());
+        assert_eq!((frame.stream, frame.ends_line), (stream, true));
+        seen.push(frame);
+    }
+    rig.exit(&ours, 0).await;
+    ended(runtime, &ours).await;
+    // It ends with the container; and says the same again, and no more.
+    assert_eq!(rest(live).await, []);
+    assert_eq!(rest(runtime.logs(&ours, None)).await, seen);
+    assert_eq!(rest(runtime.logs(&ours, Some(seen[0].time))).await, seen);
+    let later = seen[1].time + SignedDuration::from_secs(1);
+    assert_eq!(rest(runtime.logs(&ours, Some(later))).await, []);
+    runtime.remove(&ours).await.unwrap();
+}
+
+async fn rest(
+    frames: futures::stream::BoxStream<'static, Result<Frame, RuntimeError>>,
+) -> Vec<Frame> {
+    let rest = timeout(DEADLINE, frames.try_collect());
+    rest.await.unwrap().unwrap()
+}
+
+/// Of one that was never started there is none, and of one that is gone there is none to be had.
+pub async fn no_output<R: Rig>(rig: &R) {
+    let runtime = rig.runtime();
+    let ours = runtime.create(&spec(rig)).await.unwrap();
+    assert_eq!(rest(runtime.logs(&ours, None)).await, []);
+    runtime.remove(&ours).await.unwrap();
+    let since = Some(Timestamp::now());
+    let words: Vec<_> = timeout(DEADLINE, runtime.logs(&ours, since).collect())
+        .await
+        .unwrap();
+    assert!(
+        matches!(words[..], [Err(RuntimeError::Gone { .. })]),
+        "{words:?}"
+    );
 }

@@ -8,6 +8,7 @@
 mod contract;
 mod memory;
 mod outage;
+mod output;
 mod real;
 mod registry;
 mod words;
@@ -19,9 +20,10 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use launcher::instance::InstanceName;
 use launcher::runtime::spec::Joined;
 use launcher::runtime::{
-    Container, ContainerRuntime, ContainerSpec, Identity, Instance, Ours, RuntimeError, State,
+    Container, ContainerRuntime, ContainerSpec, Identity, Ours, RuntimeError, State, Stream,
 };
 use libtest_mimic::{Arguments, Trial};
 use presence::model::DefinitionRevision;
@@ -51,6 +53,9 @@ trait Rig: Sync {
     /// Somebody else's container of this name, with these labels, which runs.
     async fn neighbour(&self, name: &str, labels: &[(String, String)]);
 
+    /// The program of a container writes a line: this text, a space and 1.
+    async fn write(&self, ours: &Ours, stream: Stream, text: &str);
+
     /// The names of all containers that run.
     async fn running(&self) -> Vec<String>;
 
@@ -64,7 +69,7 @@ fn identity() -> Identity {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     Identity {
         service: format!("web-{number}").parse().unwrap(),
-        instance: Instance::Newest,
+        instance: InstanceName::Newest,
         host_id: "host-a".parse().unwrap(),
     }
 }
@@ -175,12 +180,15 @@ fn main() -> ExitCode {
         a_taken_port,
         a_missing_network,
         neighbours,
+        output,
+        no_output,
     );
     only_real!(
         trials, tasks, real,
         outage: docker_goes_and_comes_back, nobody_there;
         registry: pulled_with_progress, not_there, wants_credentials, has_credentials, down, silent;
         words: as_docker_has_it, no_command, no_program, out_of_memory, several_networks, image_health;
+        output: parts, a_terminal, bounded_on_the_disk;
     );
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(real);

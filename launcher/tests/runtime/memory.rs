@@ -1,7 +1,8 @@
 //! The one in memory, and what others do on its host.
 
+use jiff::Timestamp;
 use launcher::runtime::fake::FakeRuntime;
-use launcher::runtime::{Container, Image, Ours, State};
+use launcher::runtime::{Container, Frame, Image, Ours, State, Stream};
 
 use crate::Rig;
 
@@ -48,6 +49,16 @@ impl Rig for InMemory {
         name.clone_into(&mut neighbour.name);
         neighbour.labels = labels.iter().cloned().collect();
         self.0.add_container(neighbour);
+    }
+
+    async fn write(&self, ours: &Ours, stream: Stream, text: &str) {
+        let frame = Frame {
+            stream,
+            time: Timestamp::now(),
+            bytes: format!("{text} 1").into_bytes(),
+            ends_line: true,
+        };
+        self.0.write(ours.name(), frame);
     }
 
     async fn running(&self) -> Vec<String> {

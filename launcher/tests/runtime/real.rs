@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use launcher::runtime::docker::DockerRuntime;
-use launcher::runtime::{ContainerRuntime as _, Ours};
+use launcher::runtime::{ContainerRuntime as _, Ours, Stream};
 use testbed::contained::Steer;
 use testbed::docker::{Container, Docker, Image};
 use testbed::wait;
@@ -83,6 +83,15 @@ impl Rig for Real {
         args.push(self.image.tag());
         let container = self.docker.container(&args).await.unwrap();
         self.others.lock().unwrap().push(container);
+    }
+
+    async fn write(&self, ours: &Ours, stream: Stream, text: &str) {
+        let say = Steer::Say {
+            stderr: stream == Stream::Stderr,
+            times: 1,
+            text: text.to_owned(),
+        };
+        self.steer(ours, say).await;
     }
 
     async fn running(&self) -> Vec<String> {

@@ -44,6 +44,10 @@ pub(super) fn container(found: ContainerInspectResponse) -> Container {
         id: found.id.unwrap_or_default(),
         name: name.trim_start_matches('/').to_owned(),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
+        pid: docker_state
+            .pid
+            .and_then(|pid| u32::try_from(pid).ok())
+            .filter(|pid| *pid > 0),
         // Of a container that was never started it is the year 1.
         started: docker_state
             .started_at

@@ -343,6 +343,11 @@ impl ContainerRuntime for FakeRuntime {
                     }
                     Ok(Written::Later) => changes.changed().await.ok()?,
                     Ok(Written::End) => return None,
+                    Ok(Written::Gone) => {
+                        let container = ours.to_string();
+                        let gone = RuntimeError::Gone { container };
+                        return Some((Err(gone), (this, ours, changes, None)));
+                    }
                     Err(error) => return Some((Err(error), (this, ours, changes, None))),
                 }
             }

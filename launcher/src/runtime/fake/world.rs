@@ -35,6 +35,8 @@ pub(super) enum Written {
     Later,
     /// Nothing more.
     End,
+    /// There is no such container.
+    Gone,
 }
 
 impl World {
@@ -116,14 +118,16 @@ impl World {
 
     /// The next frame that is not older.
     pub fn written(&mut self, ours: &Ours, since: i64, next: &mut usize) -> Written {
+        let state = self.by_id(ours).map(|container| container.is_up());
         for frame in self.output.get(ours.id()).into_iter().flatten().skip(*next) {
             *next += 1;
             if frame.time.as_second() >= since {
                 return Written::Frame(frame.clone());
             }
         }
-        match self.by_id(ours) {
-            Some(container) if container.is_up() => Written::Later,
+        match state {
+            Some(true) => Written::Later,
+            None if *next == 0 => Written::Gone,
             _ => Written::End,
         }
     }

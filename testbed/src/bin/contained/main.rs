@@ -35,6 +35,14 @@ fn obey(steer: Steer, web: &Web, term: &watch::Sender<OnTerm>) {
         } => write(stderr, |out| {
             (1..=times).try_for_each(|number| writeln!(out, "{text} {number}"))
         }),
+        // Unlike with `say` each line is written for itself, so that both are busy at once.
+        Steer::Chat { times, text } => {
+            for number in 1..=times {
+                let line = format!("{text} {number}\n");
+                let _ = io::stdout().write_all(line.as_bytes());
+                let _ = io::stderr().write_all(line.as_bytes());
+            }
+        }
         Steer::Bytes {
             stderr,
             count,

@@ -1,0 +1,157 @@
+//! `launcher run`.
+
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use presence::model::ServiceName;
+use presence::process::args::ListenArgs;
+use presence::process::daemon::Daemon;
+use presence::process::exit::{Failure, OrExit};
+use presence::process::host_address::AddressArgs;
+use presence::process::shutdown::Shutdown;
+use presence::process::state_file::StateDir;
+use presence::process::{duration, metrics};
+
+use super::DefinitionArgs;
+use super::etcd_command::EtcdCommand;
+use crate::assemble::Metadata;
+use crate::definition::Target;
+use crate::instance::InstanceName;
+use crate::life::OWN_FAILURE;
+use crate::logs::Sink;
+use crate::publish::Ttls;
+use crate::run::{self, Order, Parts};
+use crate::runtime::Identity;
+use crate::runtime::docker::DockerRuntime;
+
+pub(super) const EXAMPLE: &str = "Examples:
+  launcher run web
+  launcher run web 42-0a1b2c3d 172.18.0.1:7001
+  launcher run web --definitions file:///etc/launcher/services --no-publish
+
+In a unit web@.service, with Type=notify:
+  ExecStart=/usr/bin/launcher run %p %i 172.18.0.1:7001
+
+Ends with the container's exit code, with 0 when it was told to end, and with 125 where launcher itself
+failed.";
+
+/// Flags of `run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    etcd: EtcdCommand,
+
+    #[command(flatten)]
+    definitions: DefinitionArgs,
+
+    #[command(flatten)]
+    listen: ListenArgs,
+
+    #[command(flatten)]
+    address: AddressArgs,
+
+    /// The service
+    name: ServiceName,
+
+    /// Which revision of it, whole or by its number [default: the newest]
+    instance: Option<InstanceName>,
+
+    /// A virtual service of this host's kernel to publish it in as well: IP:PORT
+    #[arg(value_parser = Target::of_service_address)]
+    service_address: Option<Target>,
+
+    /// Publish it nowhere
+    #[arg(long, conflicts_with = "service_address")]
+    no_publish: bool,
+
+    /// How long its members of load balancers stay when this program is killed
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = ttl)]
+    ttl: Duration,
+
+    /// How long service-monitor lists it when this program is killed
+    #[arg(long, value_name = "DURATION", default_value = "8s", value_parser = ttl)]
+    service_ttl: Duration,
+}
+
+/// The leases of etcd are of whole seconds.
+fn ttl(text: &str) -> Result<Duration, String> {
+    match duration::parse(text)? {
+        time if time >= Duration::from_secs(2) && time.subsec_nanos() == 0 => Ok(time),
+        _ => Err("whole seconds from 2 on are expected, such as 30s".to_owned()),
+    }
+}
+
+pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
+    let store = args.etcd.start().await?;
+    let identity = args.identity()?;
+    let state = args.definitions.state_dir()?;
+    let definitions = args.definitions.definitions(store.clone(), &state)?;
+    let (own, _lock) = own_directory(&state, &identity)?;
+    let daemon = Daemon::start(&args.listen).await?;
+    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
+    let parts = Parts {
+        runtime: DockerRuntime::from_env(),
+        store,
+        definitions,
+        order: Order {
+            identity,
+            publish: (!args.no_publish).then(|| args.service_address.into_iter().collect()),
+            ttls: Ttls {
+                members: args.ttl,
+                services: args.service_ttl,
+            },
+        },
+        state: own,
+        sink: Sink::of_process,
+        address: args.address,
+        metadata: Metadata::from_env(),
+        health: daemon.health.clone(),
+        notifier: daemon.notifier.clone(),
+        shutdown,
+    };
+    let work = Box::pin(run::run(parts));
+    let code = daemon.run(metrics::registry("launcher"), work).await?;
+    Ok(ExitCode::from(code))
+}
+
+impl RunArgs {
+    fn identity(&self) -> Result<Identity, Failure> {
+        Ok(Identity {
+            service: self.name.clone(),
+            instance: self.instance.unwrap_or_default(),
+            host_id: self.etcd.common.host_id()?,
+        })
+    }
+}
+
+/// What is kept of this instance, and the lock on it: two that looked after one container would
+/// each end what the other started.
+fn own_directory(state: &StateDir, identity: &Identity) -> Result<(StateDir, File), Failure> {
+    let Identity {
+        service, instance, ..
+    } = identity;
+    let directory: PathBuf = state
+        .path()
+        .join("instances")
+        .join(format!("{service}@{instance}"));
+    let directory = StateDir::open(directory)?;
+    let path = directory.path().join("lock");
+    let doing = format!("cannot lock {}", path.display());
+    let lock = File::create(&path).or_exit(OWN_FAILURE);
+    let lock = lock.map_err(|failure| failure.context(&doing))?;
+    match lock.try_lock() {
+        Ok(()) => Ok((directory, lock)),
+        Err(TryLockError::WouldBlock) => Err(Failure::new(
+            OWN_FAILURE,
+            format!(
+                "another launcher runs {service} {instance} on this host already: stop its unit \
+                 first (it holds {})",
+                path.display()
+            ),
+        )),
+        Err(TryLockError::Error(error)) => Err(Failure::new(OWN_FAILURE, error).context(&doing)),
+    }
+}
