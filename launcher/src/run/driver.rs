@@ -152,10 +152,7 @@ impl<R: ContainerRuntime> Driver<R> {
 
     fn facts(&mut self, living: &Living<R>) -> Facts {
         let Standing {
-            mut keys,
-            words,
-            drained,
-            ..
+            mut keys, drained, ..
         } = self.standing.borrow_and_update().clone();
         if let Some(trouble) = &self.trouble {
             keys.served = false;
