@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use presence::keys::status::Report;
-use presence::model::{MemberId, MemberKey, Revision};
+use presence::model::{Kind, MemberId, MemberKey, Revision};
 use presence::status::Record;
 use presence::status::record::{MemberRecord, Reason, Role, State};
 
@@ -78,7 +78,7 @@ impl Answer {
     }
 
     /// How far it is out, whose key was deleted then, and what is in the way.
-    fn out(&self, member: &MemberId, gone: Revision) -> (Out, String) {
+    fn out(&self, member: &MemberId, gone: Revision, kind: Kind) -> (Out, String) {
         let known = self.member(member);
         // Another has written it since, and it serves for that one.
         if known.mod_revision > Some(gone) {
@@ -89,7 +89,8 @@ impl Answer {
             return (Out::No, self.words(member, words));
         }
         let out = match known.state {
-            State::Absent | State::Rejected => Out::Over,
+            State::Rejected => Out::Over,
+            State::Absent => absent(kind),
             State::Draining => Out::Quiet,
             State::Serving | State::Registering | State::OutOfService => Out::No,
         };
@@ -119,7 +120,7 @@ fn words(state: State) -> &'static str {
         State::OutOfService => "it is out of service",
         State::Draining => "it drains",
         State::Rejected => "the load balancer refuses it",
-        State::Absent => "it is not registered yet",
+        State::Absent => "it is not registered",
     }
 }
 
@@ -148,12 +149,23 @@ pub(super) fn out(
     concerned: &BTreeSet<Report>,
     answers: &Answers,
 ) -> (Out, String) {
+    let kind = member.balancer.kind();
     let said = concerned.iter().filter_map(|report| {
-        let (out, why) = answers.get(report)?.out(&member.member, gone);
+        let answer = answers.get(report)?;
+        let (out, why) = answer.out(&member.member, gone, kind);
         Some((out, said_of(report, &why)))
     });
     let slowest = said.min_by_key(|(out, _)| *out);
-    slowest.unwrap_or((Out::Over, String::new()))
+    slowest.unwrap_or_else(|| (absent(kind), String::new()))
+}
+
+/// What it means that a member is not there. Of IPVS the manager itself sees to the connections
+/// that go on. AWS does so behind its back, for as long as the load balancer is told to.
+fn absent(kind: Kind) -> Out {
+    match kind {
+        Kind::Ipvs => Out::Over,
+        Kind::Elb | Kind::Elbv2 | Kind::Route53 => Out::Quiet,
+    }
 }
 
 fn said_of(report: &Report, why: &str) -> String {
@@ -166,3 +178,6 @@ fn said_of(report: &Report, why: &str) -> String {
         _ => format!("{kind} {region}/{name}: {why}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

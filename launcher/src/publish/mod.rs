@@ -98,12 +98,16 @@ pub struct Standing {
 /// What is asked for counts at once: the standing never shows as reached what was reached for
 /// another wish.
 pub struct Publication {
-    instance: Instance,
-    targets: Arc<[Target]>,
     /// `None`: nothing is published, ever.
-    wish: Option<watch::Sender<Wish>>,
+    counter: Option<Counter>,
     standing: watch::Sender<Standing>,
-    heard: watch::Receiver<Standing>,
+}
+
+/// Where wishes are taken.
+struct Counter {
+    instance: Instance,
+    targets: Vec<Target>,
+    wish: watch::Sender<Wish>,
 }
 
 /// What is to be in the store.
@@ -128,7 +132,7 @@ impl Publication {
             state: None,
         });
         // Until the store was asked an earlier life may have left something.
-        let (standing, heard) = watch::channel(Standing {
+        let standing = watch::Sender::new(Standing {
             keys: Keys {
                 present: 1,
                 ..Keys::default()
@@ -136,11 +140,12 @@ impl Publication {
             ..Standing::default()
         });
         let publication = Self {
-            instance: parts.instance.clone(),
-            targets: parts.targets.clone().into(),
-            wish: Some(wish),
+            counter: Some(Counter {
+                instance: parts.instance.clone(),
+                targets: parts.targets.clone(),
+                wish,
+            }),
             standing: standing.clone(),
-            heard,
         };
         let desk = Desk {
             parts,
@@ -151,8 +156,8 @@ impl Publication {
     }
 
     /// That of `--no-publish`: there is nothing to wait for, ever.
-    pub fn none(instance: Instance) -> Self {
-        let (standing, heard) = watch::channel(Standing {
+    pub fn none() -> Self {
+        let standing = watch::Sender::new(Standing {
             keys: Keys {
                 served: true,
                 withdrawn: true,
@@ -162,11 +167,8 @@ impl Publication {
             ..Standing::default()
         });
         Self {
-            instance,
-            targets: Arc::default(),
-            wish: None,
+            counter: None,
             standing,
-            heard,
         }
     }
 
@@ -177,13 +179,14 @@ impl Publication {
         publish: life::Publish,
         values: Option<&Values>,
     ) -> Result<(), PlaceError> {
-        let Some(wish) = &self.wish else {
+        let Some(counter) = &self.counter else {
             return Ok(());
         };
-        let places = values.map(|values| Places::resolve(&self.targets, &self.instance, values));
-        let places = places.transpose()?.map(Arc::new);
-        let before = wish.borrow().clone();
-        let places = places.or_else(|| before.places.clone());
+        let before = counter.wish.borrow().clone();
+        let places = match values {
+            Some(values) => Some(Arc::new(counter.resolve(values)?)),
+            None => before.places.clone(),
+        };
         if (publish, &places) == (before.publish, &before.places) {
             return Ok(());
         }
@@ -200,7 +203,7 @@ impl Publication {
             state: before.state,
         };
         self.ask(&next);
-        wish.send_replace(next);
+        counter.wish.send_replace(next);
         Ok(())
     }
 
@@ -226,22 +229,24 @@ impl Publication {
 
     /// The state of the instance, as it is to stand in its key, from now until the end.
     pub fn state(&mut self, json: Vec<u8>) {
-        let Some(wish) = &self.wish else { return };
-        wish.send_if_modified(|wish| {
+        let Some(counter) = &self.counter else {
+            return;
+        };
+        counter.wish.send_if_modified(|wish| {
             let is_new = wish.state.as_ref() != Some(&json);
             wish.state = Some(json);
             is_new
         });
     }
 
-    /// How it stands.
-    pub fn standing(&self) -> Standing {
-        self.standing.borrow().clone()
+    /// How it stands, now and whenever that changes.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
     }
+}
 
-    /// Ready when it stands otherwise than when this was ready before. Cancel-safe.
-    pub async fn changed(&mut self) {
-        // It has the sender itself.
-        let _ = self.heard.changed().await;
+impl Counter {
+    fn resolve(&self, values: &Values) -> Result<Places, PlaceError> {
+        Places::resolve(&self.targets, &self.instance, values)
     }
 }

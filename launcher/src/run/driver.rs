@@ -10,6 +10,7 @@ use presence::process::clock::sleep_until_some;
 use presence::process::health::Heartbeat;
 use presence::process::shutdown::Shutdown;
 use presence::process::words::chain;
+use tokio::sync::watch;
 use tokio::time::{Instant, interval, sleep};
 
 use super::beside::{Beside, Surroundings};
@@ -35,6 +36,7 @@ pub(super) struct Driver<R: ContainerRuntime> {
     pub spec: ContainerSpec,
     pub surroundings: Surroundings,
     pub publication: Publication,
+    pub standing: watch::Receiver<Standing>,
     /// Why it cannot be published as it is to be.
     pub trouble: Option<String>,
     pub teller: Teller,
@@ -148,10 +150,10 @@ impl<R: ContainerRuntime> Driver<R> {
         }
     }
 
-    fn facts(&self, living: &Living<R>) -> Facts {
+    fn facts(&mut self, living: &Living<R>) -> Facts {
         let Standing {
             mut keys, drained, ..
-        } = self.publication.standing();
+        } = self.standing.borrow_and_update().clone();
         if let Some(trouble) = &self.trouble {
             keys.served = false;
             keys.words.clone_from(trouble);
@@ -250,7 +252,7 @@ impl<R: ContainerRuntime> Driver<R> {
             () = self.shutdown.triggered(), if !living.stop => living.stop = true,
             () = living.eyes.nudged() => living.is_stale = true,
             () = health_changed(&mut living.beside) => {}
-            () = self.publication.changed() => {}
+            Ok(()) = self.standing.changed() => {}
             () = sleep_until_some(deadline) => {}
             () = sleep_until_some(count) => {}
         }

@@ -54,7 +54,7 @@ use crate::publish::{self, Publication};
 use crate::runtime::ContainerRuntime;
 
 /// The driver shows that it is alive more often; Docker may take its time.
-const PROGRESS: Duration = Duration::from_secs(60);
+const PROGRESS: Duration = Duration::from_mins(1);
 /// Why the host's instance ID is not known is said again so often.
 const REMINDER: Duration = Duration::from_mins(5);
 /// What is left is ended if Docker says within this time what that is.
@@ -182,6 +182,7 @@ impl<R: ContainerRuntime, S: Store> Parts<R, S> {
                 sink: self.sink,
             },
             spec: plan.spec,
+            standing: publication.standing(),
             publication,
             trouble: None,
             teller: self.teller(),
@@ -239,7 +240,7 @@ impl<R: ContainerRuntime, S: Store> Parts<R, S> {
             revision: plan.terms.revision,
         };
         if self.order.publish.is_none() {
-            return Ok((host, Publication::none(instance)));
+            return Ok((host, Publication::none()));
         }
         let (publication, desk) = Publication::new(publish::Parts {
             store: self.store.clone(),
