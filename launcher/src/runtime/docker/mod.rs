@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::NetworkConnectRequest;
+use bollard::models::{EventMessage, NetworkConnectRequest};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
     InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
@@ -266,7 +266,9 @@ impl ContainerRuntime for DockerRuntime {
             let client = this.client().await?;
             let events = client.events(Some(options.build()));
             let failed = move |error| this.failed(Doing::Other("watch", ours.name()), error);
-            Ok(events.map_ok(drop).map_err(failed))
+            // Commands in it, which health checks are, change nothing of it by themselves.
+            let changes = events.try_filter(|event| std::future::ready(!is_of_command(event)));
+            Ok(changes.map_ok(drop).map_err(failed))
         };
         let mut ended = false;
         let until_error = move |item: &Result<(), RuntimeError>| {
@@ -289,6 +291,11 @@ impl DockerRuntime {
             Err(error) => Err(self.failed(Doing::Other("inspect", called), error)),
         }
     }
+}
+
+fn is_of_command(event: &EventMessage) -> bool {
+    let action = event.action.as_deref();
+    action.is_some_and(|action| action.starts_with("exec_"))
 }
 
 fn in_progress(words: &str) -> bool {
