@@ -31,6 +31,7 @@ pub use self::error::RuntimeError;
 pub use self::identity::{Identity, Ours};
 pub use self::pull::PullProgress;
 pub use self::spec::ContainerSpec;
+use crate::definition::Build;
 
 /// An image that the host has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +71,14 @@ pub trait ContainerRuntime: Clone + Send + Sync + 'static {
         image: &str,
         platform: Option<&str>,
         progress: impl FnMut(&PullProgress) + Send,
+    ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Builds the image from a directory of this host, and gives it this name.
+    fn build(
+        &self,
+        image: &str,
+        platform: Option<&str>,
+        build: &Build,
     ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Makes the container; it does not run yet. Where that fails nothing is left.

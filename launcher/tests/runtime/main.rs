@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 mod assembled;
+mod built;
 mod contract;
 mod memory;
 mod outage;
@@ -186,6 +187,7 @@ fn main() -> ExitCode {
     only_real!(
         trials, tasks, real,
         assembled: from_a_rich_definition, options_of_volumes;
+        built: from_a_directory, a_step_that_fails;
         outage: docker_goes_and_comes_back, nobody_there;
         probed: where_it_is, by_address, by_command, by_the_image, fast_at_the_start;
         registry: pulled_with_progress, not_there, wants_credentials, has_credentials, down, silent;

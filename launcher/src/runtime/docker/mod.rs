@@ -4,6 +4,7 @@
 //! restarted is met by the next call; which version of the API is spoken is agreed on again then.
 
 mod body;
+mod build;
 mod credentials;
 mod exec;
 mod failure;
@@ -27,7 +28,7 @@ use futures::{StreamExt as _, TryFutureExt as _, TryStreamExt as _, stream};
 use tokio::time::timeout;
 
 use self::failure::{Doing, failure, is_missing, server_error};
-use super::spec::NetworkMode;
+use super::spec::{Build, NetworkMode};
 use super::{Container, ContainerRuntime, ContainerSpec, Executed, Identity, Image, Ours};
 use super::{PullProgress, RuntimeError, pull};
 
@@ -164,6 +165,24 @@ impl ContainerRuntime for DockerRuntime {
             observe::report(&mut so_far, &report);
             progress(&so_far);
         }
+    }
+
+    async fn build(
+        &self,
+        image: &str,
+        platform: Option<&str>,
+        build: &Build,
+    ) -> Result<(), RuntimeError> {
+        let client = self.client().await?;
+        let done = build::run(&client, image, platform, build).await;
+        done.map_err(|failed| match failed {
+            build::Failed::Docker(error) => self.failed(Doing::Other("build", image), error),
+            build::Failed::Build(answer) => RuntimeError::Build {
+                image: image.to_owned(),
+                context: build.context.clone(),
+                answer,
+            },
+        })
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<Ours, RuntimeError> {
