@@ -48,7 +48,7 @@ pub struct Executed {
     /// Its exit code: 128 and the signal's number where a signal ended it, 127 where it was not
     /// found, 126 where it is no program.
     pub code: u8,
-    /// The end of what it wrote, on both streams: at most 1 KiB.
+    /// The end of what it wrote to stderr, or to stdout if that was nothing: at most 1 KiB.
     pub output: String,
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use testbed::certs::Certificates;
 use testbed::wait;
 use testbed::web::{Act, Web};
 
@@ -78,4 +79,16 @@ async fn a_file_is_read_each_time() {
     let words = checked.down().await;
     let start = format!("monitor /: body_file {path} cannot be read on this host: No such");
     assert!(words.starts_with(&start), "{words}");
+}
+
+/// Nobody certifies the address of a container.
+#[tokio::test]
+async fn any_certificate_will_do() {
+    let rig = Rig::start(false).await;
+    let directory = tempfile::tempdir().unwrap();
+    let certificates = Certificates::new(directory.path()).unwrap();
+    let web = Web::start_tls(&certificates).await.unwrap();
+    let port = web.address().port();
+    let keys = format!("port: {port}\nhealth_check: {{http: {{scheme: https}}}}");
+    rig.check(&keys).await.up().await;
 }
