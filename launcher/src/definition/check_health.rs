@@ -116,6 +116,10 @@ impl Findings {
                 .then_key("check_http")
                 .then_index(index);
             self.at_least_a_moment(path.clone().then_key("frequency"), page.frequency);
+            if definition.network_mode == Some(NetworkMode::None) {
+                let message = "without a network no page can be asked for; leave it out";
+                self.0.push(Finding::new(path.clone(), message));
+            }
             let expected = path.then_key("expected");
             if page.expected.body.is_some() && page.expected.body_file.is_some() {
                 let message = "body and body_file are given; write one of both";

@@ -45,8 +45,13 @@ impl Getting {
     pub fn new(request: &Request, limit: Duration) -> Result<Self, InvalidTarget> {
         let (body, file) = match &request.body {
             Wanted::Anything => (Body::Any, None),
-            // It was read as one already.
-            Wanted::Pattern(pattern) => (pattern.parse().unwrap_or_default(), None),
+            Wanted::Pattern(pattern) => {
+                let body = pattern.parse();
+                (
+                    body.expect("a definition has only patterns that are some"),
+                    None,
+                )
+            }
             Wanted::Up => (Body::Up, None),
             Wanted::Text(text) => (Body::Is(text.clone().into_bytes()), None),
             Wanted::File(path) => (Body::Any, Some(path.clone())),

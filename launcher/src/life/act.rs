@@ -5,7 +5,7 @@ use crate::runtime::{ContainerRuntime, ContainerSpec, Ours, PullProgress, Runtim
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Pull the image.
+    /// Pull the image, or build it.
     Pull,
     /// Make the container.
     Create,
@@ -39,7 +39,10 @@ pub async fn carry_out<R: ContainerRuntime>(
         Action::Create => return runtime.create(spec).await.map(Done::Created),
         Action::Pull => {
             let platform = spec.platform.as_deref();
-            runtime.pull(&spec.image, platform, progress).await
+            match &spec.build {
+                Some(build) => runtime.build(&spec.image, platform, build).await,
+                None => runtime.pull(&spec.image, platform, progress).await,
+            }
         }
         Action::Start(ours) => runtime.start(ours).await,
         Action::Terminate(ours) => {

@@ -180,7 +180,7 @@ impl Beside {
     /// Ready when they say something else. Cancel-safe.
     pub(super) async fn changed(&mut self) {
         if self.health.changed().await.is_err() {
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         }
     }
 

@@ -60,6 +60,17 @@ pub enum RuntimeError {
         answer: String,
     },
 
+    /// Its context cannot be read, or a step of it failed.
+    #[error("{image} was not built from {context}: {answer}")]
+    Build {
+        /// As it was to be called.
+        image: String,
+        /// The directory.
+        context: String,
+        /// What went wrong, with the last lines of output.
+        answer: String,
+    },
+
     /// Somebody else listens there.
     #[error(
         "a port of the host is taken, so {container} was not started: see who listens there with \

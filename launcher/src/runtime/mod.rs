@@ -35,6 +35,7 @@ pub use self::identity::{Identity, Ours};
 pub use self::output::{Frame, Stream};
 pub use self::pull::PullProgress;
 pub use self::spec::ContainerSpec;
+use crate::definition::Build;
 
 /// An image that the host has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub struct Executed {
     /// Its exit code: 128 and the signal's number where a signal ended it, 127 where it was not
     /// found, 126 where it is no program.
     pub code: u8,
-    /// The end of what it wrote, on both streams: at most 1 KiB.
+    /// The end of what it wrote to stderr, or to stdout if that was nothing: at most 1 KiB.
     pub output: String,
 }
 
@@ -74,6 +75,14 @@ pub trait ContainerRuntime: Clone + Send + Sync + 'static {
         image: &str,
         platform: Option<&str>,
         progress: impl FnMut(&PullProgress) + Send,
+    ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Builds the image from a directory of this host, and gives it this name.
+    fn build(
+        &self,
+        image: &str,
+        platform: Option<&str>,
+        build: &Build,
     ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Makes the container; it does not run yet. Where that fails nothing is left.

@@ -287,6 +287,10 @@ fn health() {
             "1:45: monitor.check_http[0]: \"path\" is missing",
         ),
         (
+            "{image: x, network_mode: none, monitor: {check_http: [{path: /}]}}",
+            "1:55: monitor.check_http[0]: without a network no page can be asked for; leave it out",
+        ),
+        (
             "{image: x, monitor: {check_http: [{path: /, expected: {body: a, body_file: /a}}]}}",
             "1:55: monitor.check_http[0].expected: body and body_file are given; write one of both",
         ),

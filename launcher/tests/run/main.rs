@@ -18,7 +18,7 @@ use testbed::docker::{Docker, Image};
 use testbed::etcd::Etcd;
 
 /// Longer than anything here takes.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// What all tests share.
 struct Rig {

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 mod assembled;
+mod built;
 mod contract;
 mod memory;
 mod outage;
@@ -35,6 +36,9 @@ use self::real::Real;
 
 /// Longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// So often it is looked again without a nudge, as a driver does.
+const TICK: Duration = Duration::from_secs(1);
 
 /// A runtime, and what others do on its host.
 trait Rig: Sync {
@@ -115,7 +119,10 @@ async fn seen<R: ContainerRuntime>(
             if holds(found.as_ref()) {
                 return found;
             }
-            nudges.next().await.expect("nudges go on").unwrap();
+            // Some of what is looked for Docker learns later than what it nudges for.
+            if let Ok(nudge) = tokio::time::timeout(TICK, nudges.next()).await {
+                nudge.expect("nudges go on").unwrap();
+            }
         }
     };
     let found = tokio::time::timeout(DEADLINE, looking).await;
@@ -193,6 +200,7 @@ fn main() -> ExitCode {
     only_real!(
         trials, tasks, real,
         assembled: from_a_rich_definition, options_of_volumes;
+        built: from_a_directory, a_step_that_fails;
         outage: docker_goes_and_comes_back, nobody_there;
         probed: where_it_is, by_address, by_command, by_the_image, fast_at_the_start;
         registry: pulled_with_progress, not_there, wants_credentials, has_credentials, down, silent;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bollard::Docker;
+use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use futures::StreamExt as _;
@@ -30,13 +31,22 @@ pub(super) async fn run(
         ..CreateExecOptions::default()
     };
     let made = client.create_exec(ours.id(), options).await?;
-    let mut kept = Vec::new();
+    let (mut said, mut complained) = (Vec::new(), Vec::new());
     if let StartExecResults::Attached { mut output, .. } = client.start_exec(&made.id, None).await?
     {
         while let Some(piece) = output.next().await {
-            keep(&mut kept, &piece?.into_bytes());
+            match piece? {
+                LogOutput::StdErr { message } => keep(&mut complained, &message),
+                other => keep(&mut said, &other.into_bytes()),
+            }
         }
     }
+    // Docker does not tell which of both came first.
+    let kept = if complained.is_empty() {
+        said
+    } else {
+        complained
+    };
     Ok(Executed {
         code: end(client, &made.id).await?,
         output: String::from_utf8_lossy(&kept).into_owned(),

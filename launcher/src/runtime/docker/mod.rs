@@ -4,6 +4,7 @@
 //! restarted is met by the next call; which version of the API is spoken is agreed on again then.
 
 mod body;
+mod build;
 mod credentials;
 mod exec;
 mod failure;
@@ -18,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::NetworkConnectRequest;
+use bollard::models::{EventMessage, NetworkConnectRequest};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
     InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
@@ -30,7 +31,7 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use self::failure::{Doing, failure, is_missing, server_error};
-use super::spec::NetworkMode;
+use super::spec::{Build, NetworkMode};
 use super::{
     Container, ContainerRuntime, ContainerSpec, Executed, Frame, Identity, Image, Ours,
     PullProgress, RuntimeError, pull,
@@ -171,6 +172,24 @@ impl ContainerRuntime for DockerRuntime {
         }
     }
 
+    async fn build(
+        &self,
+        image: &str,
+        platform: Option<&str>,
+        build: &Build,
+    ) -> Result<(), RuntimeError> {
+        let client = self.client().await?;
+        let done = build::run(&client, image, platform, build).await;
+        done.map_err(|failed| match failed {
+            build::Failed::Docker(error) => self.failed(Doing::Other("build", image), error),
+            build::Failed::Build(answer) => RuntimeError::Build {
+                image: image.to_owned(),
+                context: build.context.clone(),
+                answer,
+            },
+        })
+    }
+
     async fn create(&self, spec: &ContainerSpec) -> Result<Ours, RuntimeError> {
         let client = self.client().await?;
         let name = spec.name();
@@ -271,7 +290,9 @@ impl ContainerRuntime for DockerRuntime {
             let client = this.client().await?;
             let events = client.events(Some(options.build()));
             let failed = move |error| this.failed(Doing::Other("watch", ours.name()), error);
-            Ok(events.map_ok(drop).map_err(failed))
+            // Commands in it, which health checks are, change nothing of it by themselves.
+            let changes = events.try_filter(|event| std::future::ready(!is_of_command(event)));
+            Ok(changes.map_ok(drop).map_err(failed))
         };
         until_error(events.try_flatten_stream())
     }
@@ -311,6 +332,11 @@ fn until_error<T: Send + 'static>(
         std::future::ready(goes_on)
     };
     items.take_while(goes_on).boxed()
+}
+
+fn is_of_command(event: &EventMessage) -> bool {
+    let action = event.action.as_deref();
+    action.is_some_and(|action| action.starts_with("exec_"))
 }
 
 fn in_progress(words: &str) -> bool {
