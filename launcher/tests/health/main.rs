@@ -9,6 +9,7 @@ mod pages;
 
 use std::time::Duration;
 
+use launcher::instance::InstanceName;
 use launcher::assemble::{Location, Probes};
 use launcher::definition::parse;
 use launcher::health::Checker;
@@ -39,7 +40,7 @@ impl Rig {
         );
         let identity = Identity {
             service: "web".parse().unwrap(),
-            instance: None,
+            instance: InstanceName::Newest,
             host_id: "host-a".parse().unwrap(),
         };
         let revision = "42-0a1b2c3d".parse().unwrap();

@@ -83,6 +83,8 @@ impl State {
     /// Goes on where an earlier life of this process ended.
     pub fn resume(&mut self, tenure: Tenure, now: Instant) {
         self.leases = Leases::resumed(tenure);
+        // It was granted as that life was told, and is renewed in time for that.
+        self.ttl = self.ttl.min(Duration::from_secs(tenure.ttl));
         self.survey = Some(tenure.lease);
         self.renew_at = Some(now);
     }
@@ -90,8 +92,11 @@ impl State {
     /// What a life that went on here would have to know.
     pub fn tenure(&self) -> Option<Tenure> {
         let lease = self.leases.current?;
-        let since = self.leases.since;
-        Some(Tenure { lease, since })
+        Some(Tenure {
+            lease,
+            ttl: self.ttl.as_secs(),
+            since: self.leases.since,
+        })
     }
 
     pub fn want(&mut self, wanted: &Wanted) {

@@ -10,6 +10,8 @@ use crate::process::state_file::{StateError, StateFile};
 pub struct Tenure {
     /// The lease that the keys are on.
     pub lease: LeaseId,
+    /// How long the lease lives if nobody renews it, in seconds.
+    pub ttl: u64,
     /// The store's revision when they were first to be written. Whoever wrote
     /// one of them later came later. `None`: that life ended as it should, and
     /// the next one comes last.

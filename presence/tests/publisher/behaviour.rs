@@ -213,6 +213,12 @@ pub async fn what_an_earlier_life_left_goes_when_it_is_known_not_to_be_wanted(st
     assert!(entry(&store, other).await.is_some());
     again.want(&before[..1], 0);
     assert_eq!(again.published(KEY, None).await, (first, lease));
+    again.want(&[], 0);
+    let first_gone = |report: &presence::publisher::Report| report.gone.contains_key(KEY);
+    again
+        .until("the end of what it never wrote", first_gone)
+        .await;
+    assert_eq!(entry(&store, KEY).await, None);
     let gone = |report: &presence::publisher::Report| report.gone.contains_key(other);
     again.until("the end of the other", gone).await;
     assert_eq!(entry(&store, other).await, None);

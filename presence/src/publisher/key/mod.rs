@@ -88,7 +88,8 @@ pub(super) struct Key {
     predecessor: Option<LeaseId>,
     /// A write was sent since we claimed it.
     taking: bool,
-    /// The lease of the last write that was sent, carried out or not.
+    /// The lease of the last write that was sent, carried out or not; in this
+    /// life or an earlier one.
     tried: Option<LeaseId>,
     /// It was deleted while it was on this lease, of which is not known
     /// whether it lived.

@@ -135,6 +135,8 @@ impl Key {
         self.claim = Claim::Mine;
         self.question = None;
         self.held_on = holder.lease;
+        // An earlier life may have written it.
+        self.tried = self.tried.or(holder.lease);
         self.first.get_or_insert(rank(entry));
         let options = serde_json::from_slice::<Map<String, Value>>(&entry.value);
         self.drain = options.ok().and_then(|mut options| options.remove("drain"));
