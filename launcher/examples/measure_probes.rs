@@ -6,6 +6,7 @@ use std::time::Duration;
 use launcher::assemble::{Ask, Probes, Request, Wanted};
 use launcher::definition::{Time, Timing};
 use launcher::health::Checker;
+use launcher::instance::InstanceName;
 use launcher::life::Health;
 use launcher::runtime::fake::FakeRuntime;
 use launcher::runtime::{ContainerRuntime as _, ContainerSpec, Identity, Image};
@@ -66,7 +67,7 @@ async fn cost(ask: Ask, times: u32) -> Result<Duration, Error> {
     );
     let identity = Identity {
         service: "web".parse()?,
-        instance: None,
+        instance: InstanceName::Newest,
         host_id: "host".parse()?,
     };
     let spec = ContainerSpec::new(identity, "1-00000000".parse()?, "web");

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use futures::stream::BoxStream;
+use jiff::{SignedDuration, Timestamp};
 use presence::process::backoff::Backoff;
 use presence::process::shutdown::Shutdown;
 use tokio::time::{sleep, timeout};
@@ -15,12 +15,15 @@ use super::last::LastLines;
 use super::lines::{Line, Lines};
 use super::sink::Sink;
 use super::writer::Writer;
-use crate::runtime::{ContainerRuntime, Frame, Ours, RuntimeError, State};
+use crate::runtime::{ContainerRuntime, Ours, RuntimeError, State};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// What was written before it was told to stop is there when so long nothing came.
-const QUIET: Duration = Duration::from_millis(200);
+/// Who follows and sees a line so long after it was written has fallen behind. Docker would have to
+/// take 200 MB a second to be ahead by a file of its log.
+const LATE: SignedDuration = SignedDuration::from_millis(250);
+/// To read all that is there anew Docker goes through the whole of its log.
+const LATE_PAUSE: Duration = Duration::from_millis(500);
 /// So long after it was told to stop it ends in any case.
 const DRAIN: Duration = Duration::from_secs(5);
 /// So often Docker may fail to give the output of a container that has ended.
@@ -40,10 +43,10 @@ pub struct Follower<R> {
 enum Read {
     /// There is no more to come.
     End,
-    /// It was told to stop, and what was there is read.
-    Stopped,
-    /// The answer ended, and the container may not have.
+    /// It is to be read on.
     Again,
+    /// The same, but others write faster than it is read.
+    Late,
     /// Docker did not give it; whether the container has ended.
     Failed(RuntimeError, bool),
 }
@@ -68,9 +71,8 @@ impl<R: ContainerRuntime> Follower<R> {
 
     /// Goes on until the container has ended, or is gone, and all that it wrote is handed on; while
     /// Docker is away, and while nobody takes the lines, it waits: bound that by the stop. Told to
-    /// stop it ends with the container if that has ended, else once nothing came for 0.2 s, and after
-    /// 5 s in any case. A process that is to end still wants the output of its container, so this is
-    /// not its own shutdown.
+    /// stop it hands on what is there and ends, after 5 s in any case. A process that is to end still
+    /// wants the output of its container, so this is not its own shutdown.
     ///
     /// When it is dropped, what was read already is still handed on, by a thread of its own, and
     /// who follows the same container next waits for that.
@@ -132,20 +134,19 @@ impl<R: ContainerRuntime> Reader<'_, R> {
     async fn run(&mut self) {
         loop {
             let stopping = self.stop.is_triggered();
-            let result = self.read().await;
-            let pause = self.backoff.failed();
+            let result = self.read(stopping).await;
+            let mut pause = self.backoff.failed();
             match result {
                 Read::End => break,
-                Read::Stopped => return,
-                // Who is told to stop asks once more, for it may have ended; and does not wait.
-                Read::Again | Read::Failed(..) if stopping => return,
+                _ if stopping => return,
                 Read::Again => {}
+                Read::Late => pause = LATE_PAUSE,
                 Read::Failed(why, true) if self.is_hopeless(&why) => {
                     return error!("{}: the end of its output is lost: {why}", self.ours);
                 }
                 Read::Failed(why, _) => self.complain(&why),
             }
-            // Both arms are cancel-safe.
+            // Both arms are cancel-safe. Who is told to stop reads once more what is there.
             tokio::select! {
                 () = sleep(pause) => {}
                 () = self.stop.triggered() => {}
@@ -168,55 +169,58 @@ impl<R: ContainerRuntime> Reader<'_, R> {
         !why.may_pass() && self.backoff.failures() >= ATTEMPTS
     }
 
-    /// Reads on until the answer ends. That there is no more to come is known where the container
-    /// had ended before it was asked for: Docker says so only after it has taken all output.
-    async fn read(&mut self) -> Read {
+    /// Reads what is there, and then what comes. There is no more to come where the container had
+    /// ended before: Docker says so only after it has taken all output.
+    async fn read(&mut self, stopping: bool) -> Read {
         let has_ended = match self.runtime.inspect(self.ours).await {
             Ok(None) => return Read::End,
             Ok(Some(container)) => !container.is_up() && container.state != State::Created,
             Err(why) => return Read::Failed(why, false),
         };
-        self.lines = Lines::resume(self.lines.position());
-        let mut frames = self.runtime.logs(self.ours, self.lines.position().since);
+        let mut result = self.read_frames(false).await;
+        if matches!(result, Ok(Read::Again)) && !has_ended && !stopping {
+            result = self.read_frames(true).await;
+        }
+        match result {
+            Ok(Read::Again) if has_ended => Read::End,
+            Ok(read) => read,
+            Err(RuntimeError::Gone { .. }) => Read::End,
+            Err(why) => Read::Failed(why, has_ended),
+        }
+    }
+
+    /// Until the answer ends, and what follows until it is to stop or has fallen behind.
+    async fn read_frames(&mut self, follow: bool) -> Result<Read, RuntimeError> {
+        let position = self.lines.position();
+        self.lines = Lines::resume(position);
+        let mut frames = self.runtime.logs(self.ours, position.since, follow);
         loop {
-            match self.next(&mut frames, has_ended).await {
-                None => return Read::Stopped,
-                Some(None) if has_ended => return Read::End,
-                Some(None) => return Read::Again,
-                Some(Some(Ok(frame))) => self.take(&frame).await,
-                Some(Some(Err(RuntimeError::Gone { .. }))) => return Read::End,
-                Some(Some(Err(why))) => return Read::Failed(why, has_ended),
+            // Both arms are cancel-safe: a stream keeps what it was not asked for.
+            let next = tokio::select! {
+                biased;
+                () = self.stop.triggered(), if follow => None,
+                next = frames.next() => next,
+            };
+            let Some(frame) = next.transpose()? else {
+                return Ok(Read::Again);
+            };
+            let Some(line) = self.lines.push(&frame) else {
+                continue;
+            };
+            let age = Timestamp::now().duration_since(line.time);
+            self.take(line).await;
+            if follow && age > LATE {
+                return Ok(Read::Late);
             }
         }
     }
 
-    /// What comes next, which may be the end of the answer; `None` where it is to stop, and a
-    /// container that has not ended seems to have written no more.
-    async fn next(
-        &self,
-        frames: &mut BoxStream<'static, Result<Frame, RuntimeError>>,
-        has_ended: bool,
-    ) -> Option<Option<Result<Frame, RuntimeError>>> {
-        let quiet = async {
-            self.stop.triggered().await;
-            sleep(QUIET).await;
-        };
-        // Both arms are cancel-safe: a stream keeps what it was not asked for.
-        tokio::select! {
-            biased;
-            next = frames.next() => Some(next),
-            () = quiet, if !has_ended => None,
+    async fn take(&mut self, line: Line) {
+        if std::mem::take(&mut self.complained) {
+            info!("{}: its output is read again", self.ours);
         }
-    }
-
-    async fn take(&mut self, frame: &Frame) {
-        if let Some(line) = self.lines.push(frame) {
-            if std::mem::take(&mut self.complained) {
-                info!("{}: its output is read again", self.ours);
-            }
-            self.backoff.succeeded();
-            self.hand_on(line).await;
-        }
+        self.backoff.succeeded();
+        self.hand_on(line).await;
     }
 
     async fn hand_on(&self, line: Line) {

@@ -11,8 +11,8 @@
 //! | `writer` | thread | gives lines to the sink, and notes how far it is |
 //!
 //! One queue, between the task and the thread: 256 KiB of lines. While it is full nothing is read,
-//! and Docker keeps what is written (20 MB at a time, 100 MB in all; then it drops the oldest). The
-//! thread is one because a sink may block for as long as it likes.
+//! and Docker keeps what is written (at least the last 100 MB). The thread is one because a sink may
+//! block for as long as it likes.
 //!
 //! # What holds
 //!

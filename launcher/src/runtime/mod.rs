@@ -137,11 +137,15 @@ pub trait ContainerRuntime: Clone + Send + Sync + 'static {
     fn nudges(&self, ours: &Ours) -> BoxStream<'static, Result<(), RuntimeError>>;
 
     /// What it has written since this time, rounded down to whole seconds, or since it was made; and
-    /// then what it writes, while it runs. In the order in which Docker took it. The stream ends
-    /// once the container does not run, and after its first error.
+    /// then, if it is followed, what it writes, while it runs. In the order in which Docker took it.
+    /// The stream ends after its first error.
+    ///
+    /// Docker 20.10 gives who follows, and falls behind by more than a file of the log, the wrong
+    /// parts of it.
     fn logs(
         &self,
         ours: &Ours,
         since: Option<Timestamp>,
+        follow: bool,
     ) -> BoxStream<'static, Result<Frame, RuntimeError>>;
 }

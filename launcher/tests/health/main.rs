@@ -9,10 +9,10 @@ mod pages;
 
 use std::time::Duration;
 
-use launcher::instance::InstanceName;
 use launcher::assemble::{Location, Probes};
 use launcher::definition::parse;
 use launcher::health::Checker;
+use launcher::instance::InstanceName;
 use launcher::life::Health;
 use launcher::runtime::fake::FakeRuntime;
 use launcher::runtime::{Container, ContainerRuntime as _, ContainerSpec, Identity, Image, Ours};

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         trials, tasks, real,
         journal: entries, away;
         journald: as_journalctl_shows_it;
-        memory: blocked, told_to_stop, stopped_at_the_end, removed, docker_away, dropped, end_of_output, unreadable, forgotten;
+        memory: blocked, told_to_stop, stopped_at_the_end, late, removed, docker_away, dropped, end_of_output, unreadable, forgotten;
         whole: many_lines, long_lines, bytes, before_its_start;
         killed: a_few_times;
         outage: docker_restarted;

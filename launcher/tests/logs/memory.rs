@@ -21,7 +21,7 @@ pub struct Rig {
     pub runtime: FakeRuntime,
     pub ours: Ours,
     pub files: Files,
-    written: i64,
+    last: Timestamp,
 }
 
 impl Rig {
@@ -38,16 +38,17 @@ impl Rig {
             runtime,
             ours,
             files: Files::new(),
-            written: 0,
+            last: Timestamp::UNIX_EPOCH,
         }
     }
 
     /// Writes a line, or a part of one, each at a later time.
     pub fn put(&mut self, stream: Stream, bytes: &[u8], ends_line: bool) {
-        self.written += 1;
+        let next = self.last + SignedDuration::from_nanos(1);
+        self.last = Timestamp::now().max(next);
         let frame = Frame {
             stream,
-            time: Timestamp::UNIX_EPOCH + SignedDuration::from_millis(self.written),
+            time: self.last,
             bytes: bytes.to_vec(),
             ends_line,
         };
@@ -162,6 +163,28 @@ pub async fn stopped_at_the_end(_: &Real) {
     trigger.trigger();
     following.await.unwrap();
     assert_eq!(rig.handed_on(), "one\ntwo\nthree\n");
+}
+
+/// Each line is old when it comes, so it is read as one that has fallen behind.
+pub async fn late(_: &Real) {
+    let mut rig = Rig::new().await;
+    let (following, _trigger) = spawn(rig.follower());
+    let mut expected = String::new();
+    for line in ["one", "two", "three"] {
+        let frame = Frame {
+            stream: Stream::Stdout,
+            time: rig.last + SignedDuration::from_secs(1),
+            bytes: line.as_bytes().to_vec(),
+            ends_line: true,
+        };
+        rig.last = frame.time;
+        rig.runtime.write(rig.ours.name(), frame);
+        expected += &format!("{line}\n");
+        rig.has(&expected).await;
+    }
+    rig.exit();
+    following.await.unwrap();
+    assert_eq!(rig.handed_on(), expected);
 }
 
 /// What was read of a line whose end nobody will see.

@@ -105,11 +105,11 @@ fn numbers(files: &Files, stream: Stream) -> Vec<u32> {
     handed_on.lines().map(number).collect()
 }
 
-/// Docker begins a new file every 20 MB, also while it is read.
+/// Docker begins a new file every 50 MB, also while it is read, and may be faster than who reads.
 pub async fn rotated(real: &Real) {
     for _ in 0..testbed::soak::rounds().unwrap() {
-        let lines = 400_000;
-        let command = format!("chat/{lines}/{:0>100}", "");
+        let lines = 70_000;
+        let command = format!("chat/{lines}/{:0>1000}", "");
         let ours = real.started(&[&command, "exit/0"]).await;
         let (files, _) = real.followed(&ours).await;
         for stream in STREAMS {
@@ -135,8 +135,8 @@ pub async fn too_late(real: &Real) {
         let (trigger, stop) = Shutdown::manual();
         trigger.trigger();
         follower(&files).run(stop).await;
-        let lines = 600_000;
-        real.steer(&ours, &format!("chat/{lines}/{:0>100}", ""))
+        let lines = 120_000;
+        real.steer(&ours, &format!("chat/{lines}/{:0>1000}", ""))
             .await;
         real.steer(&ours, "exit/0").await;
         to_the_end(follower(&files)).await;

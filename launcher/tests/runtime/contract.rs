@@ -214,7 +214,7 @@ pub async fn neighbours<R: Rig>(rig: &R) {
 
 pub async fn output<R: Rig>(rig: &R) {
     let (runtime, ours) = (rig.runtime(), started(rig).await);
-    let mut live = runtime.logs(&ours, None);
+    let mut live = runtime.logs(&ours, None, true);
     let mut seen = Vec::new();
     for (stream, text) in [(Stream::Stdout, "one"), (Stream::Stderr, "two")] {
         rig.write(&ours, stream, text).await;
@@ -224,14 +224,18 @@ pub async fn output<R: Rig>(rig: &R) {
         assert_eq!((frame.stream, frame.ends_line), (stream, true));
         seen.push(frame);
     }
+    assert_eq!(rest(runtime.logs(&ours, None, false)).await, seen);
     rig.exit(&ours, 0).await;
     ended(runtime, &ours).await;
     // It ends with the container; and says the same again, and no more.
     assert_eq!(rest(live).await, []);
-    assert_eq!(rest(runtime.logs(&ours, None)).await, seen);
-    assert_eq!(rest(runtime.logs(&ours, Some(seen[0].time))).await, seen);
+    assert_eq!(rest(runtime.logs(&ours, None, true)).await, seen);
+    assert_eq!(
+        rest(runtime.logs(&ours, Some(seen[0].time), true)).await,
+        seen
+    );
     let later = seen[1].time + SignedDuration::from_secs(1);
-    assert_eq!(rest(runtime.logs(&ours, Some(later))).await, []);
+    assert_eq!(rest(runtime.logs(&ours, Some(later), true)).await, []);
     runtime.remove(&ours).await.unwrap();
 }
 
@@ -246,10 +250,10 @@ async fn rest(
 pub async fn no_output<R: Rig>(rig: &R) {
     let runtime = rig.runtime();
     let ours = runtime.create(&spec(rig)).await.unwrap();
-    assert_eq!(rest(runtime.logs(&ours, None)).await, []);
+    assert_eq!(rest(runtime.logs(&ours, None, true)).await, []);
     runtime.remove(&ours).await.unwrap();
     let since = Some(Timestamp::now());
-    let words: Vec<_> = timeout(DEADLINE, runtime.logs(&ours, since).collect())
+    let words: Vec<_> = timeout(DEADLINE, runtime.logs(&ours, since, true).collect())
         .await
         .unwrap();
     assert!(

@@ -20,7 +20,10 @@ async fn written(real: &Real, tty: bool, command: &[&str]) -> Vec<Frame> {
     let ours = real.runtime().create(&spec).await.unwrap();
     real.runtime().start(&ours).await.unwrap();
     assert_eq!(ended(real.runtime(), &ours).await.code, 0);
-    let frames = timeout(DEADLINE, real.runtime().logs(&ours, None).try_collect());
+    let frames = timeout(
+        DEADLINE,
+        real.runtime().logs(&ours, None, false).try_collect(),
+    );
     let frames = frames.await.unwrap().unwrap();
     real.runtime().remove(&ours).await.unwrap();
     frames
@@ -78,7 +81,7 @@ pub async fn a_terminal(real: &Real) {
 pub async fn bounded_on_the_disk(real: &Real) {
     let ours = real.runtime().create(&spec(real)).await.unwrap();
     let found = real.format(&ours, "{{json .HostConfig.LogConfig}}").await;
-    let expected = r#"{"Type":"local","Config":{"max-file":"5","max-size":"20m"}}"#;
+    let expected = r#"{"Type":"local","Config":{"max-file":"3","max-size":"50m"}}"#;
     assert_eq!(found, expected);
     real.runtime().remove(&ours).await.unwrap();
 }

@@ -15,9 +15,10 @@ use crate::runtime::spec::{
 
 /// Keeps what was written until it is read, in little space.
 const LOG_DRIVER: &str = "local";
-/// So that no disk is filled, whatever the daemon's own defaults are: 100 MB before compression, of
-/// which the oldest go first. So much may come while nobody takes it.
-const LOG_LIMITS: [(&str, &str); 2] = [("max-size", "20m"), ("max-file", "5")];
+/// So that no disk is filled, whatever the daemon's own defaults are: 150 MB, of which the oldest go
+/// first, and all but the newest file are compressed. So much may come while nobody takes it. Files
+/// are large because who follows may not fall behind by more than one.
+const LOG_LIMITS: [(&str, &str); 2] = [("max-size", "50m"), ("max-file", "3")];
 
 pub(super) fn of(spec: &ContainerSpec) -> ContainerCreateBody {
     let process = &spec.process;

@@ -1,4 +1,4 @@
-//! What a container writes, followed.
+//! What a container writes, read.
 
 use std::time::Duration;
 
@@ -19,10 +19,11 @@ const ANSWER: Duration = Duration::MAX;
 type Frames = BoxStream<'static, Result<Frame, RuntimeError>>;
 
 impl DockerRuntime {
-    pub(super) async fn follow(
+    pub(super) async fn frames(
         self,
         ours: &Ours,
         since: Option<Timestamp>,
+        follow: bool,
     ) -> Result<Frames, RuntimeError> {
         let client = self.client().await?;
         let inspected = client.inspect_container(ours.id(), None::<InspectContainerOptions>);
@@ -31,7 +32,7 @@ impl DockerRuntime {
         let config = inspected.await.map_err(&failed)?.config;
         let output = client
             .with_timeout(ANSWER)
-            .logs(ours.id(), Some(options(since)));
+            .logs(ours.id(), Some(options(since, follow)));
         let output = output.map_err(failed);
         let name = ours.name().to_owned();
         let unexpected = move |answer| RuntimeError::Refused {
@@ -66,10 +67,10 @@ impl DockerRuntime {
     }
 }
 
-fn options(since: Option<Timestamp>) -> LogsOptions {
+fn options(since: Option<Timestamp>, follow: bool) -> LogsOptions {
     let since = since.map_or(0, |since| since.as_second().max(0));
     LogsOptionsBuilder::new()
-        .follow(true)
+        .follow(follow)
         .stdout(true)
         .stderr(true)
         .timestamps(true)

@@ -301,9 +301,10 @@ impl ContainerRuntime for DockerRuntime {
         &self,
         ours: &Ours,
         since: Option<Timestamp>,
+        follow: bool,
     ) -> BoxStream<'static, Result<Frame, RuntimeError>> {
         let (this, ours) = (self.clone(), ours.clone());
-        let frames = async move { this.follow(&ours, since).await };
+        let frames = async move { this.frames(&ours, since, follow).await };
         until_error(frames.try_flatten_stream())
     }
 }

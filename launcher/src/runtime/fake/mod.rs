@@ -342,6 +342,7 @@ impl ContainerRuntime for FakeRuntime {
         &self,
         ours: &Ours,
         since: Option<Timestamp>,
+        follow: bool,
     ) -> BoxStream<'static, Result<Frame, RuntimeError>> {
         let since = since.map_or(i64::MIN, Timestamp::as_second);
         let changes = self.0.changes.subscribe();
@@ -354,8 +355,8 @@ impl ContainerRuntime for FakeRuntime {
                     Ok(Written::Frame(frame)) => {
                         return Some((Ok(frame), (this, ours, changes, Some(next))));
                     }
-                    Ok(Written::Later) => changes.changed().await.ok()?,
-                    Ok(Written::End) => return None,
+                    Ok(Written::Later) if follow => changes.changed().await.ok()?,
+                    Ok(Written::Later | Written::End) => return None,
                     Ok(Written::Gone) => {
                         let container = ours.to_string();
                         let gone = RuntimeError::Gone { container };
