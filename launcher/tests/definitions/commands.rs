@@ -305,7 +305,7 @@ async fn what_cannot_be_meant_exits_64_and_says_what_could() {
             &["get", "a/b"],
             "1 to 100 of A-Z a-z 0-9 . _ - are expected",
         ),
-        (&["get", "web", "42"], "such as 42-0a1b2c3d"),
+        (&["get", "web", "42-"], "such as 42-0a1b2c3d"),
         (&["put", "/nowhere.yaml"], "cannot read /nowhere.yaml"),
         (&["put", "x", "--if-revision=42"], "such as 42-0a1b2c3d"),
         (&["ps", "--format=xml"], "table, json"),
