@@ -54,8 +54,9 @@ soak: test-tools ## All tests and the long ones, ROUNDS=n times as long (10)
 
 .PHONY: bench
 bench: ## Measure; the figures are also written to target/bench
-	.ci/tools build etcd ipvs
-	$(CARGO) build --locked --release -p lbmanager -p service-monitor
+	.ci/tools build etcd docker ipvs
+	$(CARGO) build --locked --release -p lbmanager -p launcher -p service-monitor
+	$(CARGO) build --locked --release -p testbed --bin contained
 	$(CARGO) build --locked --release -p ipvs --example measure_ipvs
 	$(CARGO) run --locked --release -p testbed --bin bench
 

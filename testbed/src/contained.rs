@@ -3,7 +3,8 @@
 //! It does what its arguments say, in their order, and then what it is asked for at
 //! `/steer/<words>`, with the same words ([`Steer`]). Other paths are answered as [`Act`] says, at
 //! port 80: at first with 200. With [`ONCE`] as its first argument it only does what the others
-//! say, for a command beside it in its container. SIGTERM, and the signal of the image if another, ends it with 0.
+//! say, for a command beside it in its container. SIGTERM, and the signal of the image if another,
+//! ends it with 0.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +16,10 @@ use crate::{Error, Result};
 
 /// The argument by which it does not listen.
 pub const ONCE: &str = "once";
+
+/// As the first argument: asks its own port 80 once, and exits with 0 where the answer is 200. What
+/// `curl --fail http://127.0.0.1/` is in other images' health checks.
+pub const ASK: &str = "ask";
 
 /// What it can be told. As text, words between slashes: `answer/503`, `say/out/5/ready`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +81,19 @@ impl Steer {
             (_, Err(error)) => Err(error),
         }
     }
+}
+
+/// How many requests the program at this address was asked, those to steer it not counted.
+pub async fn requests(address: impl fmt::Display) -> Result<u32> {
+    let nothing = Steer::Say {
+        stderr: false,
+        times: 0,
+        text: "-".to_owned(),
+    };
+    let url = format!("http://{address}/steer/{nothing}");
+    let answer = http::get(&url).await?;
+    let unexpected = || Error::answer(url, answer.body.clone());
+    answer.body.parse().map_err(|_| unexpected())
 }
 
 impl fmt::Display for Steer {

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use self::output::Output;
 pub use self::output::{Line, Stream};
 pub use self::usage::Memory;
+pub(crate) use self::usage::cpu_time_of_tree;
 use crate::child::Child;
 use crate::error::{Error, Result};
 use crate::wait::TimedOut;

@@ -60,7 +60,7 @@ impl Web {
     }
 
     /// Starts one at an address, which hands on what it is asked for below `/steer/`, and answers
-    /// with 200 once that is done, and 400 where that cannot be.
+    /// with 200 and how many other requests there were once that is done, and 400 where it cannot be.
     pub async fn steered(address: SocketAddr, orders: Orders) -> Result<Self> {
         Self::with(None, Some(orders), address).await
     }
@@ -173,7 +173,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service) {
     let path = first.split(' ').nth(1).unwrap_or_default();
     let words = path.strip_prefix("/steer/");
     let act = if let (Some(words), Some(orders)) = (words, &service.orders) {
-        pass_on(words, orders).await
+        pass_on(words, orders, &service).await
     } else {
         service.requests.fetch_add(1, Ordering::Relaxed);
         if path.ends_with("/ok") {
@@ -187,7 +187,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service) {
 }
 
 /// Has it done, and gives what is to be answered.
-async fn pass_on(words: &str, orders: &Orders) -> Act {
+async fn pass_on(words: &str, orders: &Orders, service: &Service) -> Act {
     let (answer, done) = oneshot::channel();
     let gone = || Err("nobody obeys any more".to_owned());
     let result = match orders.send((words.to_owned(), answer)).await {
@@ -195,7 +195,7 @@ async fn pass_on(words: &str, orders: &Orders) -> Act {
         Err(_) => gone(),
     };
     match result {
-        Ok(()) => Act::Answer(200, String::new()),
+        Ok(()) => Act::Answer(200, service.requests.load(Ordering::Relaxed).to_string()),
         Err(why) => Act::Answer(400, why),
     }
 }

@@ -20,6 +20,7 @@
 //! - Each line comes once, also when launcher is restarted. A SIGKILL that hits between the line's
 //!   being taken and its being noted, which are two system calls in a row, has it come again; one
 //!   that hits while a pipe or a file takes a long line leaves a part of it there, before the whole.
+//! - What Docker has dropped before it could be handed on, more than 100 MB later, is missed.
 //! - When Docker crashes or is restarted, each line that it has kept comes at least once.
 //! - After a crash of the machine the position may be an older one: lines come again.
 //! - When the clock is set back lines may come again. Those that were written while launcher was

@@ -7,12 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use launcher::logs::{Follower, Sink, forget};
 use launcher::runtime::fake::FakeRuntime;
 use launcher::runtime::{ContainerRuntime as _, Frame, Image, Ours, Stream};
-use presence::process::shutdown::{Shutdown, Trigger};
 use testbed::wait;
-use tokio::task::JoinHandle;
 
 use crate::DEADLINE;
-use crate::real::{Files, Real, spec, to_the_end};
+use crate::real::{Files, Real, spawn, spec, to_the_end};
 
 const IMAGE: &str = "contained";
 
@@ -91,11 +89,6 @@ impl Rig {
     pub fn exit(&self) {
         self.runtime.exit(self.ours.name(), 0);
     }
-}
-
-pub fn spawn(follower: Follower<FakeRuntime>) -> (JoinHandle<()>, Trigger) {
-    let (trigger, stop) = Shutdown::manual();
-    (tokio::spawn(follower.run(stop)), trigger)
 }
 
 fn long(number: usize) -> String {

@@ -6,7 +6,7 @@ use testbed::docker::Signal;
 use testbed::wait;
 
 use crate::DEADLINE;
-use crate::real::{Files, Real, to_the_end};
+use crate::real::{Files, Real, spawn};
 
 pub async fn docker_restarted(_: &Real) {
     restarted(&[Signal::SIGTERM, Signal::SIGKILL]).await;
@@ -29,7 +29,7 @@ async fn restarted(signals: &[Signal]) {
         files.path(),
         files.sink(),
     );
-    let following = tokio::spawn(to_the_end(follower));
+    let (following, _trigger) = spawn(follower);
     for (number, signal) in signals.iter().enumerate() {
         own.steer(&ours, &format!("chat/2000/before-{number}"))
             .await;
@@ -41,7 +41,10 @@ async fn restarted(signals: &[Signal]) {
         handed_on(&files, &format!("after-{number} 2000\n")).await;
     }
     own.steer(&ours, "exit/0").await;
-    following.await.unwrap();
+    tokio::time::timeout(DEADLINE, following)
+        .await
+        .unwrap()
+        .unwrap();
     for (stream, judged) in [Stream::Stdout, Stream::Stderr]
         .into_iter()
         .zip(own.logs(&ours))

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use launcher::instance::InstanceName;
 use launcher::logs::{Follower, LastLines, Sink};
 use launcher::runtime::docker::DockerRuntime;
-use launcher::runtime::{ContainerRuntime as _, ContainerSpec, Identity, Ours, Stream};
-use presence::process::shutdown::Shutdown;
+use launcher::runtime::{ContainerRuntime, ContainerSpec, Identity, Ours, Stream};
+use presence::process::shutdown::{Shutdown, Trigger};
 use tempfile::TempDir;
 use testbed::contained::Steer;
 use testbed::docker::{Docker, Image};
 use testbed::wait;
+use tokio::task::JoinHandle;
 
 use crate::DEADLINE;
 
@@ -90,11 +91,17 @@ impl Real {
     }
 }
 
-pub async fn to_the_end(follower: Follower<impl launcher::runtime::ContainerRuntime>) {
+pub async fn to_the_end(follower: Follower<impl ContainerRuntime>) {
     let (_trigger, stop) = Shutdown::manual();
     tokio::time::timeout(DEADLINE, follower.run(stop))
         .await
         .unwrap();
+}
+
+/// For as long as it takes, or until it is triggered.
+pub fn spawn(follower: Follower<impl ContainerRuntime>) -> (JoinHandle<()>, Trigger) {
+    let (trigger, stop) = Shutdown::manual();
+    (tokio::spawn(follower.run(stop)), trigger)
 }
 
 /// A container that no other test has.

@@ -16,6 +16,7 @@ use super::link::Link;
 use super::{INSTALL, finish};
 use crate::child::Child;
 use crate::error::{Error, Result, find_program};
+use crate::process::cpu_time_of_tree;
 use crate::wait;
 
 const START_DEADLINE: Duration = Duration::from_mins(1);
@@ -154,6 +155,10 @@ impl Daemon {
         let gone = || async { !Path::new(&format!("/proc/{pid}")).exists() };
         wait::until_true("dockerd to end", END_DEADLINE, gone).await?;
         Ok(())
+    }
+
+    pub(super) fn cpu_time(&self) -> Result<Duration> {
+        cpu_time_of_tree(self.private()?.unshare.pid())
     }
 
     fn private(&self) -> Result<&Private> {

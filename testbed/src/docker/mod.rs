@@ -14,6 +14,7 @@ mod registry;
 use std::net::Ipv4Addr;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::process::Command;
 
@@ -67,6 +68,12 @@ impl Docker {
     /// What programs have to be given in their environment to reach it.
     pub fn env(&self) -> Option<(&'static str, String)> {
         self.0.env()
+    }
+
+    /// CPU time that a private daemon and all that it started have used so far, in user and kernel
+    /// mode, those included that have ended.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        self.0.cpu_time()
     }
 
     /// Runs `docker` with these arguments to its end, and gives what it wrote.

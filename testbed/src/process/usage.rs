@@ -1,5 +1,6 @@
 //! What a program under test costs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
@@ -22,25 +23,9 @@ impl Running {
     /// CPU time used so far, in user and kernel mode. Exact to a hundredth of a second or so.
     pub fn cpu_time(&self) -> Result<Duration> {
         let stat = self.proc("stat")?;
-        let unexpected = || Error::answer(format!("/proc/{}/stat", self.pid()), stat.clone());
-        // The name, in parentheses, may contain anything; user and system time are the 14th and 15th.
-        let (_, rest) = stat.rsplit_once(") ").ok_or_else(unexpected)?;
-        let fields: Vec<u64> = rest
-            .split(' ')
-            .skip(11)
-            .take(2)
-            .filter_map(|f| f.parse().ok())
-            .collect();
-        let [user, system] = fields[..] else {
-            return Err(unexpected());
-        };
-        let ticks = sysconf(SysconfVar::CLK_TCK)
-            .ok()
-            .flatten()
-            .and_then(|ticks| u64::try_from(ticks).ok());
-        Ok(Duration::from_millis(
-            (user + system) * 1000 / ticks.unwrap_or(100),
-        ))
+        let stat = Stat::parse(&stat)
+            .ok_or_else(|| Error::answer(format!("/proc/{}/stat", self.pid()), stat.clone()))?;
+        Ok(stat.own)
     }
 
     /// Memory in use now.
@@ -57,6 +42,60 @@ impl Running {
     fn proc(&self, file: &str) -> Result<String> {
         let path = format!("/proc/{}/{file}", self.pid());
         std::fs::read_to_string(&path).map_err(Error::io("read", path))
+    }
+}
+
+/// CPU time that a process and all below it have used, those included that have ended and were
+/// waited for.
+pub(crate) fn cpu_time_of_tree(root: u32) -> Result<Duration> {
+    let processes = std::fs::read_dir("/proc").map_err(Error::io("read", "/proc"))?;
+    let mut all = BTreeMap::new();
+    for process in processes.flatten() {
+        let pid = process
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok());
+        let stat = std::fs::read_to_string(process.path().join("stat"));
+        if let (Some(pid), Some(stat)) = (pid, stat.ok().and_then(|stat| Stat::parse(&stat))) {
+            all.insert(pid, stat);
+        }
+    }
+    let is_below = |pid: &u32| {
+        let mut parents = std::iter::successors(Some(*pid), |pid| Some(all.get(pid)?.parent));
+        parents.any(|pid| pid == root)
+    };
+    let below = all.iter().filter(|(pid, _)| is_below(pid));
+    Ok(below.map(|(_, stat)| stat.own + stat.ended).sum())
+}
+
+/// What `/proc/PID/stat` says: `proc(5)`.
+struct Stat {
+    parent: u32,
+    own: Duration,
+    /// Of children that have ended and were waited for.
+    ended: Duration,
+}
+
+impl Stat {
+    fn parse(stat: &str) -> Option<Self> {
+        // The name, in parentheses, may contain anything; what follows begins with the 3rd field.
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let fields: Vec<&str> = rest.split(' ').collect();
+        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+        let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten();
+        let ticks = ticks
+            .and_then(|ticks| u64::try_from(ticks).ok())
+            .unwrap_or(100);
+        let time = |user, system| {
+            Some(Duration::from_millis(
+                (field(user)? + field(system)?) * 1000 / ticks,
+            ))
+        };
+        Some(Self {
+            parent: u32::try_from(field(4)?).ok()?,
+            own: time(14, 15)?,
+            ended: time(16, 17)?,
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use testbed::{Error, Result};
 use crate::measure::{Task, interleaved, median};
 use crate::report::{Figure, Report, Row, Target};
 
-const PROGRAMS: [&str; 2] = ["lbmanager", "service-monitor"];
+const PROGRAMS: [&str; 3] = ["lbmanager", "launcher", "service-monitor"];
 const RUNS: usize = 51;
 const MOST: Figure = Figure::Bytes(15e6);
 const SHARE: f64 = 1.0 / 3.0;

@@ -5,7 +5,7 @@ use testbed::Result;
 use testbed::etcd::Etcd;
 use testbed::process::workspace_binary;
 
-use crate::measure::{Task, interleaved, median};
+use crate::measure::{Task, interleaved, median, middle};
 use crate::memory;
 use crate::report::{Figure, Report, Row, Target};
 
@@ -60,9 +60,4 @@ fn instance(number: usize) -> (String, String) {
         "info": {}, "since": "2026-11-20T12:00:00Z",
     });
     (key, value.to_string())
-}
-
-fn middle(mut sizes: Vec<u64>) -> u64 {
-    sizes.sort_unstable();
-    sizes.get(sizes.len() / 2).copied().unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! Measures lbmanager, service-monitor and the crate ipvs beside their peers, in the same run and on the same work,
-//! and prints one table.
+//! Measures the three binaries and the crate ipvs beside their peers, in the same run and on the
+//! same work, and prints one table.
 //!
 //! The figures to reach are ratios. A target that is missed is said and is no failure: machines are
 //! noisy, and nothing is tested here.
@@ -11,6 +11,7 @@ mod hosts;
 mod idle;
 mod ipvs;
 mod latency;
+mod launched;
 mod locks;
 mod machine;
 mod measure;
@@ -61,6 +62,8 @@ async fn measure_all() -> Result<()> {
     hosts::measure(&mut report).await?;
     report.progress("P12: a command under a lock");
     locks::measure(&mut report).await?;
+    report.progress("P7 to P9: a container that is looked after");
+    launched::measure(&mut report).await?;
     report.progress("P1 to P3: the kernel's table");
     ipvs::measure(&mut report).await?;
     report.progress("P5: a burst of changes");

@@ -120,6 +120,12 @@ pub fn median(times: &[Duration]) -> Duration {
     percentile(times, 50)
 }
 
+/// The median of sizes.
+pub fn middle(mut sizes: Vec<u64>) -> u64 {
+    sizes.sort_unstable();
+    sizes.get(sizes.len() / 2).copied().unwrap_or_default()
+}
+
 /// The smallest that so many in a hundred do not exceed.
 pub fn percentile(times: &[Duration], percent: usize) -> Duration {
     let mut sorted = times.to_vec();

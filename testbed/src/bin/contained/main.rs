@@ -1,10 +1,11 @@
 //! The program in the containers of tests: see `testbed::contained`.
 
-use std::io::{self, Write};
-use std::net::Ipv4Addr;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{ExitCode, exit};
 
-use testbed::contained::{ONCE, OnTerm, Steer};
+use testbed::Error;
+use testbed::contained::{ASK, ONCE, OnTerm, Steer};
 use testbed::web::Web;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -13,6 +14,13 @@ use tokio::sync::{mpsc, watch};
 async fn main() -> testbed::Result<ExitCode> {
     let term = watch::Sender::new(OnTerm::After(std::time::Duration::ZERO));
     let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if_eq(ASK).is_some() {
+        return Ok(if is_well()? {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
     if arguments.next_if_eq(ONCE).is_some() {
         for argument in arguments {
             obey(argument.parse()?, None, &term);
@@ -30,6 +38,21 @@ async fn main() -> testbed::Result<ExitCode> {
         let _ = answer.send(result.map_err(|error| error.to_string()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn is_well() -> testbed::Result<bool> {
+    let ask = || {
+        let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, 80))?;
+        server.write_all(b"GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        server.read_to_string(&mut answer)?;
+        Ok(answer.starts_with("HTTP/1.1 200"))
+    };
+    ask().map_err(|source| Error::Io {
+        action: "ask",
+        object: "port 80".to_owned(),
+        source,
+    })
 }
 
 fn obey(steer: Steer, web: Option<&Web>, term: &watch::Sender<OnTerm>) {
