@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -21,7 +22,7 @@ pub struct Launch {
     service: String,
     args: Vec<String>,
     env: Vec<(&'static str, String)>,
-    directory: TempDir,
+    directory: Arc<TempDir>,
 }
 
 impl Launch {
@@ -32,7 +33,7 @@ impl Launch {
             service: service.to_owned(),
             args: Vec::new(),
             env: Vec::new(),
-            directory,
+            directory: Arc::new(directory),
         })
     }
 
@@ -96,6 +97,7 @@ impl Launch {
         Ok(Launcher {
             running: program.start().await?,
             notify,
+            _directory: Arc::clone(&self.directory),
         })
     }
 
@@ -107,8 +109,10 @@ impl Launch {
 /// A running `launcher run`, killed when dropped; its container stays then.
 #[derive(Debug)]
 pub struct Launcher {
+    // Before the directory, so that nothing writes there any more when it is removed.
     running: Running,
     notify: NotifySocket,
+    _directory: Arc<TempDir>,
 }
 
 impl Launcher {

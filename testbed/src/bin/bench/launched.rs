@@ -205,7 +205,7 @@ impl Bench {
         // Not to wait for something: the length of the measurement.
         sleep(WINDOW).await;
         let (cpu, asked) = (
-            cpu_time()? - cpu,
+            cpu_time()?.saturating_sub(cpu),
             contained::requests(&address).await? - asked,
         );
         Ok(cpu / asked.max(1))
