@@ -28,8 +28,9 @@ help: ## List the targets
 
 .PHONY: demo
 demo: ## Show it at work on this machine, AWS simulated; KEEP=1 leaves it up
-	.ci/tools build etcd ipvs || { .ci/tools build etcd && echo "The demo goes on without."; }
-	$(CARGO) build --locked -p lbmanager
+	.ci/tools build etcd docker ipvs || { .ci/tools build etcd && echo "The demo goes on without."; }
+	$(CARGO) build --locked -p lbmanager -p launcher
+	$(CARGO) build --locked -p testbed --bins
 	$(CARGO) run --locked -p testbed --bin demo
 
 .PHONY: test

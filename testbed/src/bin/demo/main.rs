@@ -1,10 +1,11 @@
-//! A tour of lbmanager on one machine: a real etcd, the real `etcdctl`, simulated AWS, and a kernel
-//! with IPVS as a guest, in which this program runs again.
+//! A tour of lbmanager and launcher on one machine: a real etcd, the real `etcdctl`, simulated AWS, a
+//! real Docker, and a kernel with IPVS as a guest, in which this program runs again.
 //!
 //! `KEEP=1` in the environment leaves everything up afterwards, to be played with until Ctrl-C.
 
 mod balancers;
 mod chart;
+mod container;
 mod keep;
 mod kernel;
 mod scene;
@@ -70,14 +71,20 @@ async fn tour(screen: &Screen) -> Result<bool> {
     stage.introduce(screen).await?;
     let mut tally = Tally::default();
     steps::all(&stage, screen, &mut tally).await;
+    let no_container = container::show(&stage, screen, &mut tally).await;
     if tally.failed > 0 {
         stage.show_log(screen);
     }
-    let left_out = kernel::show(screen, &mut tally).await;
+    let no_kernel = kernel::show(screen, &mut tally).await;
     screen.line("");
     screen.line(&tally.words(begin.elapsed()));
-    if let Some(why) = left_out {
-        screen.paragraph(0, &format!("Virtual services were not shown: {why}"));
+    for (what, left_out) in [
+        ("A container was", no_container),
+        ("Virtual services were", no_kernel),
+    ] {
+        if let Some(why) = left_out {
+            screen.paragraph(0, &format!("{what} not shown: {why}"));
+        }
     }
     if keep::is_wanted() {
         keep::explain(&stage, screen);

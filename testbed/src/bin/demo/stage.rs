@@ -1,4 +1,4 @@
-//! What the tour is played on: etcd, simulated AWS with two load balancers, lbmanager.
+//! What the tour is played on: etcd, simulated AWS with its load balancers, lbmanager.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,6 +46,7 @@ pub struct Stage {
     manager: LbManager,
     pub web: Balancer,
     pub edge: Balancer,
+    pub app: Balancer,
     pub aws: Aws,
     pub etcd: Etcd,
     log: PathBuf,
@@ -67,12 +68,14 @@ impl Stage {
             handle: load_balancer(&aws, name),
         };
         let (web, edge) = (create("web", "multiple"), create("edge", "single"));
+        let app = create("app", "multiple");
         let launch = Launch::new(&etcd, &aws)?.args(["--resync", RESYNC]);
         let manager = launch.log_to(&log).start().await?;
         let stage = Self {
             manager,
             web,
             edge,
+            app,
             aws,
             etcd,
             log,

@@ -22,7 +22,10 @@ pub async fn members(scene: &Scene<'_>, balancer: &Balancer) -> Result<()> {
     let keys = scene.stage.etcd.get_prefix(&balancer.prefix()).await?;
     let registered = balancer.handle.registered();
     let in_service = balancer.handle.in_service();
-    let listed = keys.keys().filter_map(|key| key.rsplit('/').next());
+    let class = format!("/{}/", balancer.class);
+    let listed = keys
+        .keys()
+        .filter_map(|key| Some(key.split_once(&class)?.1));
     let asked = scene.asked.iter().map(|(member, _)| member.as_str());
     let there = registered.iter().map(String::as_str);
     let shown: BTreeSet<&str> = listed.chain(asked).chain(there).collect();
