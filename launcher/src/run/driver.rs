@@ -122,6 +122,9 @@ impl<R: ContainerRuntime> Driver<R> {
             let facts = self.facts(&living);
             let step = living.life.step(&facts);
             self.publish(&step, &facts, &living);
+            if living.life.phase() >= Phase::Withdraw {
+                living.stop_asking();
+            }
             self.teller.tell(living.life.phase(), &step, errand);
             match (step.exit, &step.action) {
                 (Some(exit), _) => return exit,
@@ -172,9 +175,9 @@ impl<R: ContainerRuntime> Driver<R> {
         }
     }
 
-    /// Counted only while they are waited for.
+    /// Counted only when they are waited for, or next.
     fn connections(&self, living: &Living<R>) -> Option<u64> {
-        if !(Phase::Confirm..=Phase::Drain).contains(&living.life.phase()) {
+        if !(Phase::Withdraw..=Phase::Drain).contains(&living.life.phase()) {
             return None;
         }
         let (ours, _) = living.container()?;
@@ -260,6 +263,12 @@ impl<R: ContainerRuntime> Driver<R> {
 }
 
 impl<R: ContainerRuntime> Living<R> {
+    fn stop_asking(&mut self) {
+        if let Some(beside) = &mut self.beside {
+            beside.stop_asking();
+        }
+    }
+
     /// What it lives in, as last seen.
     fn container(&self) -> Option<(Ours, Container)> {
         let mut all = self.eyes.containers().into_iter().flatten();
