@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -110,6 +111,45 @@ fn a_wrong_command_line_exits_64() {
     let output = launcher(&["check", "/nowhere/web.yaml"]);
     let expected = "launcher: cannot read /nowhere/web.yaml: No such file or directory";
     assert!(text(&output.stderr).starts_with(expected));
+}
+
+/// Whatever else it ends with is the container's.
+#[test]
+fn failures_of_run_are_125() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let file = |name: &str, text: &str| {
+        std::fs::write(path(name), text).unwrap();
+        path(name)
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let wrong = file("policy.yaml", "privileged: maybe");
+    let (no_directory, state) = (file("file", ""), path("state"));
+    for (arguments, code, words) in [
+        (["--listen", &taken], 125, &taken),
+        (["--policy", &wrong], 125, &wrong),
+        (["--state-dir", &no_directory], 125, &no_directory),
+        (
+            ["--cacert", "/nowhere.pem"],
+            125,
+            &"/nowhere.pem".to_owned(),
+        ),
+        (["--ttl", "1s"], 64, &"whole seconds".to_owned()),
+    ] {
+        let run = ["run", "web"];
+        let state = ["--state-dir", &state];
+        let state = if arguments[0] == state[0] {
+            &[][..]
+        } else {
+            &state
+        };
+        let output = launcher(&[&run, &arguments[..], state].concat());
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {err}");
+        assert!(err.contains(words), "{err}");
+        assert!(!err.contains("launcher: \n"), "{err}");
+    }
 }
 
 #[test]
