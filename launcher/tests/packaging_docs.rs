@@ -1,7 +1,10 @@
 //! What the documents say of launcher is so.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::slice;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
@@ -19,6 +22,16 @@ const PAGE: &str = "docs/launcher.md";
 fn commands_and_flags_exist() {
     let seen = documents::check_commands("launcher", Path::new(BINARY)).unwrap();
     assert!(seen > 20, "only {seen} commands were found");
+}
+
+/// A terminal where launcher is found.
+fn terminal(directory: &Path, etcd: &Etcd) -> Terminal {
+    let binaries = Path::new(BINARY).parent().unwrap().display();
+    let path = format!("{binaries}:{}", std::env::var("PATH").unwrap());
+    Terminal::at(directory)
+        .env("PATH", &path)
+        .env("ETCDCTL_API", "3")
+        .env("ETCDCTL_ENDPOINTS", &etcd.endpoint())
 }
 
 /// The flags of a table whose first column has them, each with what the second one says.
@@ -54,6 +67,25 @@ fn the_flags_of_run_are_those_that_are_listed() {
     assert!(listed.is_empty(), "launcher run has none of {listed:?}");
 }
 
+/// As far as it goes without a host: the definition, and its revision.
+#[tokio::test]
+async fn the_example_of_the_readme_is_fine() {
+    let etcd = Etcd::start().await.unwrap();
+    let session = documents::session(&documents::one("README.md").unwrap());
+    let begin = session
+        .iter()
+        .position(|entered| entered.command == "cat web.yaml");
+    let [file, put, ..] = &session[begin.unwrap()..] else {
+        panic!("{session:?}");
+    };
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("web.yaml"), &file.output).unwrap();
+    terminal(directory.path(), &etcd)
+        .enter(slice::from_ref(put))
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn the_session_of_the_page_goes_as_it_is_shown() {
     let docker = Docker::start_linked().await.unwrap();
@@ -64,14 +96,8 @@ async fn the_session_of_the_page_goes_as_it_is_shown() {
     let session = documents::session(&documents::one(PAGE).unwrap());
     assert!(session.len() > 15, "{session:?}");
     let directory = tempfile::tempdir().unwrap();
-    let binaries = Path::new(BINARY).parent().unwrap();
-    let path = std::env::var("PATH").unwrap();
     let (variable, socket) = docker.env().unwrap();
-    let terminal = Terminal::at(directory.path())
-        .env("PATH", &format!("{}:{path}", binaries.display()))
-        .env("ETCDCTL_API", "3")
-        .env("ETCDCTL_ENDPOINTS", &etcd.endpoint())
-        .env(variable, &socket);
+    let terminal = terminal(directory.path(), &etcd).env(variable, &socket);
     // The heading is as wide as the times, and those grow.
     let terminal = terminal.mask("  WHEN", "IMAGE").mask("  2026-", "web:");
     let mut terminal = terminal.mask("\"at\":\"", "\"");
