@@ -120,7 +120,10 @@ impl<R: ContainerRuntime> Driver<R> {
                 self.attend(&mut living).await;
             }
             let facts = self.facts(&living);
+            let before = living.life.ours().cloned();
             let step = living.life.step(&facts);
+            // One that was taken over is to be looked after.
+            living.is_stale = living.life.ours() != before.as_ref();
             self.publish(&step, &facts, &living);
             if living.life.phase() >= Phase::Withdraw {
                 living.stop_asking();
@@ -129,6 +132,7 @@ impl<R: ContainerRuntime> Driver<R> {
             match (step.exit, &step.action) {
                 (Some(exit), _) => return exit,
                 (None, Some(action)) => self.act(action, &mut living).await,
+                (None, None) if living.is_stale => {}
                 (None, None) => self.wait(step.deadline, &mut living).await,
             }
         }
