@@ -70,8 +70,8 @@ shell-ipvs: ## Open a shell where the kernel has IPVS, to play in
 .PHONY: images
 images: ## Build the Docker images, and keep them as files in target/images
 	.ci/tools build docker
-	$(CARGO) build --locked --release -p lbmanager -p service-monitor
-	docker/with-daemon sh -euc 'for program in lbmanager service-monitor; do \
+	$(CARGO) build --locked --release -p lbmanager -p launcher -p service-monitor
+	docker/with-daemon sh -euc 'for program in lbmanager launcher service-monitor; do \
 	    docker/build "$$program" "$(release)/$$program" target/images; done'
 
 .PHONY: test-tools

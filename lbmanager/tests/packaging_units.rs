@@ -13,7 +13,7 @@ const PROGRAM: &str = "/usr/bin/lbmanager";
 const UNITS: [(&str, Option<u32>); 3] = [
     ("lbmanager.service", Some(13)),
     ("lbmanager-ipvs.service", Some(20)),
-    ("examples/webserver@.service", None),
+    ("examples/nginx-member.service", None),
 ];
 
 #[test]

@@ -55,9 +55,15 @@ pub struct Proxy {
 impl Proxy {
     /// Starts one in front of `target`: `host:port`, or a URL without a path.
     pub async fn start(target: &str) -> Result<Self> {
+        Self::start_at(Ipv4Addr::LOCALHOST, target).await
+    }
+
+    /// As [`Proxy::start`], at this address of the machine: for containers, say, that do not reach
+    /// what listens on the loopback.
+    pub async fn start_at(address: Ipv4Addr, target: &str) -> Result<Self> {
         let (scheme, target) = target.split_once("://").unwrap_or(("http", target));
         let (scheme, target) = (scheme.to_owned(), target.trim_end_matches('/').to_owned());
-        let (address, listener) = listen().await?;
+        let (address, listener) = listen(address).await?;
         let mode = Mode::Forward;
         let (wanted, orders) = watch::channel(Wanted {
             mode,
@@ -147,9 +153,9 @@ impl Drop for Proxy {
 }
 
 /// Another may be faster to take a free port.
-async fn listen() -> Result<(SocketAddr, TcpListener)> {
+async fn listen(address: Ipv4Addr) -> Result<(SocketAddr, TcpListener)> {
     loop {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()?));
+        let address = SocketAddr::from((address, ports::free()?));
         if let Ok(listener) = TcpListener::bind(address).await {
             return Ok((address, listener));
         }

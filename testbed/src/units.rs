@@ -11,12 +11,13 @@ use crate::error::{Error, Result, find_program};
 const INSTALL: &str = "apt-get install systemd, or make test-tools";
 
 /// Units that ours may refer to; of the machine's own nothing is taken.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
     "basic.target",
     "docker.service",
     "etcd.service",
     "multi-user.target",
     "network-online.target",
+    "nginx.service",
     "shutdown.target",
     "sysinit.target",
 ];
@@ -115,9 +116,10 @@ pub fn read(unit: &str) -> Result<String> {
 }
 
 /// What a unit starts with this program, as `ExecStart=`: the arguments of each. Of a template, the
-/// instance 1.
+/// instance 1 of `web@`.
 pub fn started(text: &str, program: &str) -> Vec<Vec<String>> {
-    let text = text.replace("\\\n", " ").replace("%i", "1");
+    let text = text.replace("\\\n", " ");
+    let text = text.replace("%i", "1").replace("%p", "web");
     let starts = text.lines().filter_map(|line| {
         let command = line.strip_prefix("ExecStart=")?;
         let mut words = command.split_whitespace();
@@ -146,8 +148,8 @@ mod tests {
 
     #[test]
     fn a_command_may_go_over_several_lines() {
-        let text = "ExecStartPre=/usr/bin/a x\nExecStart=/usr/bin/a run \\\n    --id a-%i\n";
-        assert_eq!(started(text, "/usr/bin/a"), [["run", "--id", "a-1"]]);
+        let text = "ExecStartPre=/usr/bin/a x\nExecStart=/usr/bin/a run \\\n    --id %p-%i\n";
+        assert_eq!(started(text, "/usr/bin/a"), [["run", "--id", "web-1"]]);
         assert!(started(text, "/usr/bin/b").is_empty());
     }
 }

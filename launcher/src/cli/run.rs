@@ -9,11 +9,12 @@ use clap::Args;
 use presence::model::ServiceName;
 use presence::process::args::ListenArgs;
 use presence::process::daemon::Daemon;
-use presence::process::exit::{Failure, OrExit};
+use presence::process::exit::{Failure, OrExit, USAGE};
 use presence::process::host_address::AddressArgs;
 use presence::process::shutdown::Shutdown;
 use presence::process::state_file::StateDir;
 use presence::process::{duration, metrics};
+use presence::store::etcd::EtcdStore;
 
 use super::DefinitionArgs;
 use super::etcd_command::EtcdCommand;
@@ -32,11 +33,16 @@ pub(super) const EXAMPLE: &str = "Examples:
   launcher run web 42-0a1b2c3d 172.18.0.1:7001
   launcher run web --definitions file:///etc/launcher/services --no-publish
 
-In a unit web@.service, with Type=notify:
-  ExecStart=/usr/bin/launcher run %p %i 172.18.0.1:7001
+In a unit, with Type=notify:
+  launcher@.service   ExecStart=/usr/bin/launcher run %i
+  web@.service        ExecStart=/usr/bin/launcher run %p %i 172.18.0.1:7001
 
-Ends with the container's exit code, with 0 when it was told to end, and with 125 where launcher itself
-failed.";
+SIGTERM and SIGINT take it out of its load balancers, drain and remove the container, and end with
+0; a second one ends at once, and leaves the container to the next start. Else the exit code is
+the container's, 125 where launcher itself failed, 64 where the command line is wrong.
+
+Docker is found as its own client finds it: DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH; the
+credentials of registries in DOCKER_CONFIG, or .docker in HOME.";
 
 /// Flags of `run`.
 #[derive(Debug, Clone, Args)]
@@ -85,39 +91,54 @@ fn ttl(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
-    let store = args.etcd.start().await?;
-    let identity = args.identity()?;
-    let state = args.definitions.state_dir()?;
-    let definitions = args.definitions.definitions(store.clone(), &state)?;
-    let (own, _lock) = own_directory(&state, &identity)?;
-    let daemon = Daemon::start(&args.listen).await?;
-    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
-    let parts = Parts {
-        runtime: DockerRuntime::from_env(),
-        store,
-        definitions,
-        order: Order {
-            identity,
-            publish: (!args.no_publish).then(|| args.service_address.into_iter().collect()),
-            ttls: Ttls {
-                members: args.ttl,
-                services: args.service_ttl,
-            },
-        },
-        state: own,
-        sink: Sink::of_process,
-        address: args.address,
-        metadata: Metadata::from_env(),
-        health: daemon.health.clone(),
-        notifier: daemon.notifier.clone(),
-        shutdown,
-    };
+    let (parts, daemon, _lock) = args.prepare().await.map_err(own)?;
     let work = Box::pin(run::run(parts));
     let code = daemon.run(metrics::registry("launcher"), work).await?;
     Ok(ExitCode::from(code))
 }
 
+/// Of the codes of other commands only that of a wrong command line is kept: any other one is the
+/// container's.
+fn own(failure: Failure) -> Failure {
+    match failure.code() {
+        USAGE => failure,
+        _ => failure.with_code(OWN_FAILURE),
+    }
+}
+
 impl RunArgs {
+    /// What it runs on, what goes on around that, and the lock on what is kept of it.
+    async fn prepare(self) -> Result<(Parts<DockerRuntime, EtcdStore>, Daemon, File), Failure> {
+        let store = self.etcd.start().await?;
+        let identity = self.identity()?;
+        let state = self.definitions.state_dir()?;
+        let definitions = self.definitions.definitions(store.clone(), &state)?;
+        let (own, lock) = own_directory(&state, &identity)?;
+        let daemon = Daemon::start(&self.listen).await?;
+        let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
+        let parts = Parts {
+            runtime: DockerRuntime::from_env(),
+            store,
+            definitions,
+            order: Order {
+                identity,
+                publish: (!self.no_publish).then(|| self.service_address.into_iter().collect()),
+                ttls: Ttls {
+                    members: self.ttl,
+                    services: self.service_ttl,
+                },
+            },
+            state: own,
+            sink: Sink::of_process,
+            address: self.address,
+            metadata: Metadata::from_env(),
+            health: daemon.health.clone(),
+            notifier: daemon.notifier.clone(),
+            shutdown,
+        };
+        Ok((parts, daemon, lock))
+    }
+
     fn identity(&self) -> Result<Identity, Failure> {
         Ok(Identity {
             service: self.name.clone(),

@@ -40,7 +40,8 @@ pub(super) struct Beside {
     ours: Ours,
     probes: Option<Probes>,
     health: watch::Receiver<Health>,
-    _asking: Option<Task>,
+    /// Ends with it.
+    asking: Option<Task>,
     lines: LastLines,
     copying: Task,
     finish: Trigger,
@@ -95,7 +96,7 @@ impl Surroundings {
                 Beside {
                     probes,
                     health,
-                    _asking: asking,
+                    asking,
                     ..beside
                 }
             }
@@ -127,7 +128,7 @@ impl Surroundings {
             ours: ours.clone(),
             probes,
             health,
-            _asking: asking,
+            asking,
             lines,
             copying,
             finish,
@@ -170,6 +171,11 @@ impl Beside {
     /// Whether it is beside this one.
     pub(super) fn is_of(&self, ours: &Ours) -> bool {
         self.ours == *ours
+    }
+
+    /// Asks no more: a probe is a connection like any other to those who count them.
+    pub(super) fn stop_asking(&mut self) {
+        self.asking = None;
     }
 
     /// What the probes say.

@@ -120,12 +120,19 @@ impl<R: ContainerRuntime> Driver<R> {
                 self.attend(&mut living).await;
             }
             let facts = self.facts(&living);
+            let before = living.life.ours().cloned();
             let step = living.life.step(&facts);
+            // One that was taken over is to be looked after.
+            living.is_stale = living.life.ours() != before.as_ref();
             self.publish(&step, &facts, &living);
+            if living.life.phase() >= Phase::Withdraw {
+                living.stop_asking();
+            }
             self.teller.tell(living.life.phase(), &step, errand);
             match (step.exit, &step.action) {
                 (Some(exit), _) => return exit,
                 (None, Some(action)) => self.act(action, &mut living).await,
+                (None, None) if living.is_stale => {}
                 (None, None) => self.wait(step.deadline, &mut living).await,
             }
         }
@@ -172,9 +179,9 @@ impl<R: ContainerRuntime> Driver<R> {
         }
     }
 
-    /// Counted only while they are waited for.
+    /// Counted only when they are waited for, or next.
     fn connections(&self, living: &Living<R>) -> Option<u64> {
-        if !(Phase::Confirm..=Phase::Drain).contains(&living.life.phase()) {
+        if !(Phase::Withdraw..=Phase::Drain).contains(&living.life.phase()) {
             return None;
         }
         let (ours, _) = living.container()?;
@@ -260,6 +267,12 @@ impl<R: ContainerRuntime> Driver<R> {
 }
 
 impl<R: ContainerRuntime> Living<R> {
+    fn stop_asking(&mut self) {
+        if let Some(beside) = &mut self.beside {
+            beside.stop_asking();
+        }
+    }
+
     /// What it lives in, as last seen.
     fn container(&self) -> Option<(Ours, Container)> {
         let mut all = self.eyes.containers().into_iter().flatten();

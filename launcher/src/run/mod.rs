@@ -101,7 +101,7 @@ pub async fn run<R: ContainerRuntime, S: Store>(parts: Parts<R, S>) -> Result<u8
     parts.end_remains().await;
     match why {
         None => Ok(0),
-        Some(failure) => Err(Failure::new(OWN_FAILURE, failure)),
+        Some(failure) => Err(failure.with_code(OWN_FAILURE)),
     }
 }
 

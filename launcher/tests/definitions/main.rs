@@ -10,4 +10,3 @@ mod host;
 mod kept;
 mod network;
 mod put;
-mod session;

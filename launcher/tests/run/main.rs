@@ -59,7 +59,8 @@ fn main() -> ExitCode {
         tasks, rig,
         serves: from_start_to_stop, not_ready_and_ready_again, dead_by_its_probes,
             an_operator_deletes_its_key, killed_and_adopted, another_definition, a_paused_container,
-            drained_until_the_last_connection_is_over, nowhere;
+            drained_until_the_last_connection_is_over,
+            its_own_probes_do_not_hold_it_up, nowhere;
         ends: by_itself, out_of_memory, never_healthy, removed_by_somebody, while_it_starts,
             two_of_one_instance;
     );

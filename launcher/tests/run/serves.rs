@@ -1,6 +1,7 @@
 //! What serves, and is not well, and serves again.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use testbed::process::Stream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -98,7 +99,8 @@ pub async fn killed_and_adopted(rig: &Rig) {
     web.kill().await.unwrap();
     assert_eq!(web.keys().await.len(), 1, "until the lease ends");
     web.again().await;
-    web.wait_ready(DEADLINE).await.unwrap();
+    // It looks after it at once, and not only when Docker is asked again.
+    web.wait_ready(Duration::from_secs(6)).await.unwrap();
     assert_eq!(web.inspect("{{.Id}}").await, id);
     assert_eq!(web.keys().await.len(), 1);
     web.end().await;
@@ -148,6 +150,20 @@ pub async fn drained_until_the_last_connection_is_over(rig: &Rig) {
     let ((), read) = tokio::join!(ending, reading);
     read.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// One probe follows the other here, and each would be somebody to wait for.
+pub async fn its_own_probes_do_not_hold_it_up(rig: &Rig) {
+    let name = name();
+    let health = "health_check: {http: {path: /, interval: 100ms, timeout: 1s, fall: 1}}";
+    let launch = format!("{health}\n{}\ndrain: 50s", publish(&name));
+    let mut web = rig.started(rig.launch(&name, &launch)).await;
+    web.wait_ready(DEADLINE).await.unwrap();
+    web.steer("slow/3000").await;
+    web.wait_for_status("unhealthy: ", DEADLINE).await.unwrap();
+    let status = web.stop(Duration::from_secs(20)).await.unwrap();
+    assert_eq!(status.code(), Some(0), "{}", web.log());
+    web.check_left().await;
 }
 
 pub async fn nowhere(rig: &Rig) {

@@ -72,6 +72,12 @@ impl Failure {
         self
     }
 
+    /// Ends with another code, and says the same.
+    #[must_use]
+    pub fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     /// The exit code.
     pub fn code(&self) -> u8 {
         self.code
