@@ -29,6 +29,7 @@ const INIT: &str = "while read -r _; do \"$@\" </dev/null; done";
 pub(super) struct Daemon {
     /// The private one. Before the directory that it writes to.
     private: Option<Private>,
+    keeps_containers: bool,
     directory: TempDir,
 }
 
@@ -50,9 +51,10 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// A private one with a network of its own.
-    pub(super) async fn start_linked() -> Result<Self> {
+    /// A private one with a network of its own, whose containers outlive it or not.
+    pub(super) async fn start_linked(keeps_containers: bool) -> Result<Self> {
         let mut daemon = Self::none()?;
+        daemon.keeps_containers = keeps_containers;
         daemon.start(Some(Link::choose())).await?;
         Ok(daemon)
     }
@@ -61,6 +63,7 @@ impl Daemon {
         let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
         Ok(Self {
             private: None,
+            keeps_containers: false,
             directory,
         })
     }
@@ -146,14 +149,18 @@ impl Daemon {
 
     /// Ends the daemon by a signal, and waits until it is gone. Containers go on if it lets them.
     pub(super) async fn end(&self, signal: Signal) -> Result<()> {
-        let pid = self
-            .private()?
-            .dockerd()
-            .ok_or_else(|| Error::Misuse("dockerd cannot be ended: it does not run".to_owned()))?;
-        kill(pid, signal).map_err(|errno| Error::io("signal", "dockerd")(errno.into()))?;
+        let pid = self.signal(signal)?;
         let gone = || async { !Path::new(&format!("/proc/{pid}")).exists() };
         wait::until_true("dockerd to end", END_DEADLINE, gone).await?;
         Ok(())
+    }
+
+    /// Sends the daemon alone a signal.
+    pub(super) fn signal(&self, signal: Signal) -> Result<Pid> {
+        let missing = || Error::Misuse("dockerd has no signals to get: it does not run".to_owned());
+        let pid = self.private()?.dockerd().ok_or_else(missing)?;
+        kill(pid, signal).map_err(|errno| Error::io("signal", "dockerd")(errno.into()))?;
+        Ok(pid)
     }
 
     fn private(&self) -> Result<&Private> {
@@ -181,7 +188,7 @@ impl Daemon {
             command.arg(option).arg(directory.join(file));
         }
         match link {
-            Some(link) => command.arg("--live-restore").args(link.options()),
+            Some(link) => command.args(link.options()),
             None => command.args([
                 "--bridge=none",
                 "--iptables=false",
@@ -189,6 +196,9 @@ impl Daemon {
                 "--ip-forward=false",
             ]),
         };
+        if self.keeps_containers {
+            command.arg("--live-restore");
+        }
         let log = directory.join("log");
         let output = std::fs::File::create(&log).map_err(Error::io("write", &log))?;
         let errors = output.try_clone().map_err(Error::io("write", &log))?;
