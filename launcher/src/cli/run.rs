@@ -10,10 +10,13 @@ use presence::model::ServiceName;
 use presence::process::args::ListenArgs;
 use presence::process::daemon::Daemon;
 use presence::process::exit::{Failure, OrExit};
+use presence::process::health::Health;
 use presence::process::host_address::AddressArgs;
 use presence::process::shutdown::Shutdown;
 use presence::process::state_file::StateDir;
+use presence::process::systemd::Notifier;
 use presence::process::{duration, metrics};
+use presence::store::etcd::EtcdStore;
 
 use super::DefinitionArgs;
 use super::etcd_command::EtcdCommand;
@@ -85,39 +88,58 @@ fn ttl(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
-    let store = args.etcd.start().await?;
-    let identity = args.identity()?;
-    let state = args.definitions.state_dir()?;
-    let definitions = args.definitions.definitions(store.clone(), &state)?;
-    let (own, _lock) = own_directory(&state, &identity)?;
-    let daemon = Daemon::start(&args.listen).await?;
-    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
-    let parts = Parts {
-        runtime: DockerRuntime::from_env(),
-        store,
-        definitions,
-        order: Order {
-            identity,
-            publish: (!args.no_publish).then(|| args.service_address.into_iter().collect()),
-            ttls: Ttls {
-                members: args.ttl,
-                services: args.service_ttl,
-            },
-        },
-        state: own,
-        sink: Sink::of_process,
-        address: args.address,
-        metadata: Metadata::from_env(),
-        health: daemon.health.clone(),
-        notifier: daemon.notifier.clone(),
-        shutdown,
+    let store = args.etcd.start().await.map_err(own)?;
+    let daemon = Daemon::start(&args.listen).await.map_err(own)?;
+    let (health, notifier) = (daemon.health.clone(), daemon.notifier.clone());
+    // What is wrong before there is a container is told as whatever comes later is.
+    let work = async {
+        let (parts, _lock) = args.parts(store, health, notifier).map_err(own)?;
+        Box::pin(run::run(parts)).await
     };
-    let work = Box::pin(run::run(parts));
     let code = daemon.run(metrics::registry("launcher"), work).await?;
     Ok(ExitCode::from(code))
 }
 
+/// Any other code may be a container's.
+fn own(failure: Failure) -> Failure {
+    Failure::new(OWN_FAILURE, failure)
+}
+
 impl RunArgs {
+    /// With the lock on what is kept of this instance.
+    fn parts(
+        self,
+        store: EtcdStore,
+        health: Health,
+        notifier: Notifier,
+    ) -> Result<(Parts<DockerRuntime, EtcdStore>, File), Failure> {
+        let identity = self.identity()?;
+        let state = self.definitions.state_dir()?;
+        let definitions = self.definitions.definitions(store.clone(), &state)?;
+        let (state, lock) = own_directory(&state, &identity)?;
+        let parts = Parts {
+            runtime: DockerRuntime::from_env(),
+            store,
+            definitions,
+            order: Order {
+                identity,
+                publish: (!self.no_publish).then(|| self.service_address.into_iter().collect()),
+                ttls: Ttls {
+                    members: self.ttl,
+                    services: self.service_ttl,
+                },
+            },
+            state,
+            sink: Sink::of_process,
+            address: self.address,
+            metadata: Metadata::from_env(),
+            health,
+            notifier,
+            shutdown: Shutdown::from_signals().map_err(Failure::unexpected)?,
+        };
+        Ok((parts, lock))
+    }
+
     fn identity(&self) -> Result<Identity, Failure> {
         Ok(Identity {
             service: self.name.clone(),
