@@ -226,8 +226,10 @@ impl Instance<'_> {
     pub async fn busy_during(&self, work: impl Future<Output = ()>) -> u128 {
         let (before, began) = (self.process().cpu_time().unwrap(), Instant::now());
         work.await;
-        let used = self.process().cpu_time().unwrap();
-        (used.as_micros() - before.as_micros()) * 1000 / began.elapsed().as_micros()
+        let used = self.process().cpu_time().unwrap().as_micros() - before.as_micros();
+        let busy = used * 1000 / began.elapsed().as_micros();
+        println!("{}: {busy} ‰ of a processor", self.launch.service());
+        busy
     }
 
     pub async fn check_left(&self) {

@@ -18,7 +18,7 @@ const NOT_READY: &str = r#""ready":false"#;
 const SOON: Duration = Duration::from_secs(5);
 /// What it may take of a processor meanwhile, in parts of a thousand: it asks its container ten
 /// times a second.
-const BUSY: u128 = 100;
+const BUSY: u128 = 50;
 
 async fn own() -> (Rig, Etcd) {
     Rig::set_up(Docker::start_linked().await.unwrap()).await
