@@ -10,9 +10,11 @@ use presence::model::ServiceName;
 use presence::process::args::ListenArgs;
 use presence::process::daemon::Daemon;
 use presence::process::exit::{Failure, OrExit, USAGE};
+use presence::process::health::Health;
 use presence::process::host_address::AddressArgs;
 use presence::process::shutdown::Shutdown;
 use presence::process::state_file::StateDir;
+use presence::process::systemd::Notifier;
 use presence::process::{duration, metrics};
 use presence::store::etcd::EtcdStore;
 
@@ -91,8 +93,14 @@ fn ttl(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
-    let (parts, daemon, _lock) = args.prepare().await.map_err(own)?;
-    let work = Box::pin(run::run(parts));
+    let store = args.etcd.start().await.map_err(own)?;
+    let daemon = Daemon::start(&args.listen).await.map_err(own)?;
+    let (health, notifier) = (daemon.health.clone(), daemon.notifier.clone());
+    // What is wrong before there is a container is told as whatever comes later is.
+    let work = async {
+        let (parts, _lock) = args.parts(store, health, notifier).map_err(own)?;
+        Box::pin(run::run(parts)).await
+    };
     let code = daemon.run(metrics::registry("launcher"), work).await?;
     Ok(ExitCode::from(code))
 }
@@ -107,15 +115,17 @@ fn own(failure: Failure) -> Failure {
 }
 
 impl RunArgs {
-    /// What it runs on, what goes on around that, and the lock on what is kept of it.
-    async fn prepare(self) -> Result<(Parts<DockerRuntime, EtcdStore>, Daemon, File), Failure> {
-        let store = self.etcd.start().await?;
+    /// With the lock on what is kept of this instance.
+    fn parts(
+        self,
+        store: EtcdStore,
+        health: Health,
+        notifier: Notifier,
+    ) -> Result<(Parts<DockerRuntime, EtcdStore>, File), Failure> {
         let identity = self.identity()?;
         let state = self.definitions.state_dir()?;
         let definitions = self.definitions.definitions(store.clone(), &state)?;
-        let (own, lock) = own_directory(&state, &identity)?;
-        let daemon = Daemon::start(&self.listen).await?;
-        let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
+        let (state, lock) = own_directory(&state, &identity)?;
         let parts = Parts {
             runtime: DockerRuntime::from_env(),
             store,
@@ -128,15 +138,15 @@ impl RunArgs {
                     services: self.service_ttl,
                 },
             },
-            state: own,
+            state,
             sink: Sink::of_process,
             address: self.address,
             metadata: Metadata::from_env(),
-            health: daemon.health.clone(),
-            notifier: daemon.notifier.clone(),
-            shutdown,
+            health,
+            notifier,
+            shutdown: Shutdown::from_signals().map_err(Failure::unexpected)?,
         };
-        Ok((parts, daemon, lock))
+        Ok((parts, lock))
     }
 
     fn identity(&self) -> Result<Identity, Failure> {

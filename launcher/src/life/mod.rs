@@ -19,7 +19,7 @@ use presence::model::DefinitionRevision;
 use tokio::time::Instant;
 
 pub use self::act::{Action, Done, carry_out};
-pub use self::phase::Phase;
+pub use self::phase::{NO_DOCKER, Phase};
 pub use self::state::Life;
 use crate::definition::PullPolicy;
 use crate::runtime::{Container, Ours};
@@ -137,4 +137,14 @@ pub struct Exit {
     pub code: u8,
     /// What went wrong, with the last lines of output.
     pub message: Option<String>,
+}
+
+impl Exit {
+    /// As it was wanted.
+    pub(crate) fn well() -> Self {
+        Self {
+            code: 0,
+            message: None,
+        }
+    }
 }

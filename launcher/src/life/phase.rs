@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::{Facts, Health, Terms};
 
+/// What STATUS is while that is so.
+pub const NO_DOCKER: &str = "Docker does not answer: waiting for it";
+
 /// Where a life is. Later ones are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -56,7 +59,7 @@ impl Phase {
         // What is less than a second is one still.
         let left = format!("{} s left", left.as_millis().div_ceil(1000));
         match self {
-            _ if facts.containers.is_none() => "Docker does not answer: waiting for it".to_owned(),
+            _ if facts.containers.is_none() => NO_DOCKER.to_owned(),
             Self::Image => format!("looking for image {}", terms.image),
             Self::Container => "making the container".to_owned(),
             Self::Start => "starting the container".to_owned(),

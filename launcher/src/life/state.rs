@@ -307,10 +307,6 @@ impl Life {
             _ => Publish::Nothing,
         };
         let over = self.phase == Phase::Exit;
-        let ended_well = || Exit {
-            code: 0,
-            message: None,
-        };
         Step {
             action,
             publish,
@@ -318,7 +314,7 @@ impl Life {
             status: self.phase.words(&self.terms, facts, left),
             // What is over already waits for something else.
             deadline: deadline.filter(|deadline| *deadline > facts.now),
-            exit: over.then(|| self.exit.clone().unwrap_or_else(ended_well)),
+            exit: over.then(|| self.exit.clone().unwrap_or_else(Exit::well)),
         }
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use presence::model::ServiceName;
 use presence::process::shutdown::{Shutdown, Trigger};
 use presence::process::state_file::StateDir;
-use presence::process::words::chain;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::eyes::known;
 use crate::assemble::{HostFacts, Location, Probes, locate, values};
 use crate::definition::{Definition, Values};
 use crate::health::Checker;
@@ -83,9 +83,11 @@ impl Surroundings {
         (ours, container): (&Ours, &Container),
     ) -> Beside {
         let beside = beside.filter(|beside| beside.ours == *ours);
-        let location = match locate(runtime, container).await {
-            Ok(location) => location,
-            Err(error) => Location::Nowhere(chain(&error)),
+        let (location, beside) = match (known(locate(runtime, container)).await, beside) {
+            (Ok(location), beside) => (location, beside),
+            // Where it was it still is.
+            (Err(_), Some(beside)) => return beside,
+            (Err(trouble), None) => (Location::Nowhere(trouble), None),
         };
         let definition = self.definition.as_ref();
         let probes = definition.map(|definition| Probes::new(definition, container, &location));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use presence::model::DefinitionRevision;
 use presence::process::clock::sleep_until_some;
+use presence::process::complaint::Complaint;
 use presence::process::health::Heartbeat;
 use presence::process::shutdown::Shutdown;
 use presence::process::words::chain;
@@ -15,10 +16,10 @@ use tokio::time::{Instant, interval, sleep};
 
 use super::beside::{Beside, Surroundings};
 use super::connections;
-use super::eyes::Eyes;
+use super::eyes::{Eyes, REMINDER, known};
 use super::teller::{Teller, state_of};
 use crate::instance::InstanceState;
-use crate::life::{Action, Exit, Facts, Health, Life, Phase, Step, Terms, carry_out};
+use crate::life::{Action, Exit, Facts, Health, Life, NO_DOCKER, Phase, Step, Terms, carry_out};
 use crate::publish::{Publication, Standing};
 use crate::runtime::{Container, ContainerRuntime, ContainerSpec, Ours};
 
@@ -29,6 +30,8 @@ const DRAINING: Duration = Duration::from_millis(200);
 /// An action that goes on is alive for the watchdog, and systemd is asked for more time.
 pub(super) const PULSE: Duration = Duration::from_secs(5);
 const PROC: &str = "/proc";
+/// Docker may take so long to say what there is to end.
+const LAST_CHANCE: Duration = Duration::from_secs(2);
 
 /// Lives lives of one instance, one after the other.
 pub(super) struct Driver<R: ContainerRuntime> {
@@ -68,9 +71,13 @@ struct Living<R> {
 }
 
 impl<R: ContainerRuntime> Driver<R> {
-    /// Ends what runs of other definitions, with all that belongs to an ordinary stop.
-    pub(super) async fn end_others(&mut self, terms: &Terms) {
-        while let Some(revision) = self.other(terms.revision).await {
+    /// Ends what runs of other definitions, with all that belongs to an ordinary stop. Whether it
+    /// could: it was told to end before Docker answered.
+    pub(super) async fn end_others(&mut self, terms: &Terms) -> bool {
+        while let Some(containers) = self.listed().await {
+            let Some(revision) = other(&containers, terms.revision) else {
+                return true;
+            };
             tracing::info!("{revision} still runs, and is ended first");
             let terms = Terms {
                 revision,
@@ -81,23 +88,38 @@ impl<R: ContainerRuntime> Driver<R> {
                 tracing::warn!("{revision}: {message}");
             }
         }
+        false
     }
 
-    /// What runs of another definition; waits for Docker to say it.
-    async fn other(&mut self, revision: DefinitionRevision) -> Option<DefinitionRevision> {
+    /// All containers of this instance. Docker is waited for, when it is told to end not for long.
+    async fn listed(&mut self) -> Option<Vec<(Ours, Container)>> {
+        let shutdown = self.shutdown.clone();
+        let mut over = pin!(async {
+            shutdown.triggered().await;
+            sleep(LAST_CHANCE).await;
+        });
+        let mut complaint = Complaint::every(REMINDER);
         loop {
             self.heartbeat.beat();
             self.teller.takes_time();
-            if let Ok(containers) = self.runtime.list(&self.spec.identity).await {
-                let up = containers.iter().filter(|(_, container)| container.is_up());
-                let mut revisions = up.filter_map(|(_, container)| container.revision());
-                return revisions.find(|other| !other.is_same_definition(revision));
-            }
-            self.teller.words("Docker does not answer: waiting for it");
-            tokio::select! {
+            let asked = async {
+                let answer = known(self.runtime.list(&self.spec.identity)).await;
+                if answer.is_err() {
+                    self.teller.words(NO_DOCKER);
+                    sleep(COUNT).await;
+                }
+                answer
+            };
+            // Nothing is lost where the first is dropped.
+            let answer = tokio::select! {
                 biased;
-                () = self.shutdown.triggered() => return None,
-                () = sleep(COUNT) => {}
+                answer = asked => answer,
+                () = &mut over => return None,
+            };
+            match answer {
+                Ok(containers) => return Some(containers),
+                Err(trouble) if complaint.is_due(&trouble) => tracing::warn!("{trouble}"),
+                Err(_) => {}
             }
         }
     }
@@ -217,6 +239,11 @@ impl<R: ContainerRuntime> Driver<R> {
             self.part(ours, living).await;
         }
         let (notifier, image) = (self.teller.notifier().clone(), &self.spec.image);
+        if matches!(action, Action::Pull) {
+            let doing = self.spec.build.as_ref().map_or("pulling", |_| "building");
+            tracing::info!("{doing} {image}");
+            notifier.status(format!("{doing} {image}"));
+        }
         let progress = |progress: &_| notifier.status(format!("pulling {image}: {progress}"));
         let mut work = pin!(carry_out(&self.runtime, &self.spec, action, progress));
         let mut pulse = interval(PULSE);
@@ -232,6 +259,7 @@ impl<R: ContainerRuntime> Driver<R> {
                 }
             }
         };
+        living.eyes.forget();
         living.is_stale = true;
         match result {
             Some(result) => living.life.done(action, result, Instant::now()),
@@ -279,6 +307,16 @@ impl<R: ContainerRuntime> Living<R> {
         all.find(|(ours, _)| Some(ours) == self.life.ours())
             .cloned()
     }
+}
+
+/// What runs of another definition.
+fn other(
+    containers: &[(Ours, Container)],
+    revision: DefinitionRevision,
+) -> Option<DefinitionRevision> {
+    let up = containers.iter().filter(|(_, container)| container.is_up());
+    let mut revisions = up.filter_map(|(_, container)| container.revision());
+    revisions.find(|other| !other.is_same_definition(revision))
 }
 
 async fn health_changed(beside: &mut Option<Beside>) {

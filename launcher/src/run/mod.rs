@@ -189,10 +189,12 @@ impl<R: ContainerRuntime, S: Store> Parts<R, S> {
             heartbeat: self.health.heartbeat("driver", PROGRESS),
             shutdown: self.shutdown.clone(),
         };
-        if errand == Errand::Serve {
-            driver.end_others(&plan.terms).await;
-        }
-        let exit = driver.live(plan.terms, errand).await;
+        let exit = if errand == Errand::End || driver.end_others(&plan.terms).await {
+            driver.live(plan.terms, errand).await
+        } else {
+            tracing::warn!("Docker does not answer: what was left by an earlier start stays so");
+            Exit::well()
+        };
         trigger.trigger();
         while tasks.join_next().await.is_some() {}
         Ok(exit)

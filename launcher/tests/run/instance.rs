@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use testbed::contained::Steer;
+use testbed::etcd::Client;
 use testbed::launcher::{Launch, Launcher};
 use testbed::{http, wait};
 
@@ -28,8 +30,30 @@ impl Rig {
     /// How the service of that name is run, with these lines below its image and port, from a file.
     pub fn launch(&self, name: &str, definition: &str) -> Launch {
         let definition = self.definition(definition);
+        self.plain(name).defined(&definition).unwrap()
+    }
+
+    /// The same with the definition in etcd.
+    pub async fn launch_from_etcd(&self, name: &str, definition: &str) -> Launch {
+        self.put(name, &self.definition(definition)).await;
+        self.plain(name)
+    }
+
+    /// A document as it is, in etcd.
+    pub async fn put(&self, name: &str, document: &str) {
+        let key = format!("/launcher/services/{name}");
+        self.etcd.put(&key, document).await.unwrap();
+    }
+
+    /// With whatever definition there is in etcd.
+    pub fn plain(&self, name: &str) -> Launch {
+        self.plain_by(name, &self.etcd)
+    }
+
+    /// The same by way of another URL of etcd.
+    pub fn plain_by(&self, name: &str, etcd: &Client) -> Launch {
         let launch = Launch::new(name).unwrap().docker(&self.docker);
-        launch.etcd(&self.etcd).defined(&definition).unwrap()
+        launch.etcd(etcd)
     }
 
     pub fn definition(&self, definition: &str) -> String {
@@ -152,6 +176,60 @@ impl Instance<'_> {
         let status: ExitStatus = self.process.wait(DEADLINE).await.unwrap();
         assert_eq!(status.code(), Some(code), "{}", self.log());
         self.check_left().await;
+    }
+
+    /// It ends by itself, and all of these words are said: on stderr, and in the last STATUS.
+    pub async fn fails(&mut self, code: i32, words: &[&str]) {
+        self.ends_with(code).await;
+        let (log, status) = (self.log(), self.notify().status().unwrap_or_default());
+        let last = log.lines().rfind(|line| line.starts_with("launcher: "));
+        let last = last.unwrap_or_else(|| panic!("no last words in:\n{log}"));
+        for words in words {
+            assert!(last.contains(words), "{words:?} is not in:\n{last}");
+            assert!(
+                status.contains(words),
+                "{words:?} is not in STATUS={status}"
+            );
+        }
+        assert!(!self.was_ready(), "{log}");
+    }
+
+    /// Whether it ever said so; it never does twice.
+    pub fn was_ready(&self) -> bool {
+        let told = self.notify().received().into_iter();
+        let ready = told.filter(|told| told.state == "READY=1").count();
+        assert!(ready < 2, "{ready} times");
+        ready == 1
+    }
+
+    /// Waits until the last STATUS is one of those that are meant.
+    pub async fn wait_for_latest(&self, words: &str) {
+        let seen = wait::until("STATUS to change", DEADLINE, || async {
+            let status = self.notify().status().unwrap_or_default();
+            let found = status.contains(words).then_some(());
+            found.ok_or_else(|| format!("{status}\n{}", self.log()))
+        });
+        seen.await.unwrap();
+    }
+
+    /// When its key was written last, and on which lease: something else if it ever went.
+    pub async fn stamp(&self) -> String {
+        let key = key(self.launch.service());
+        let args = ["get", "--write-out=json", &key];
+        let answer = self.rig.etcd.etcdctl(&args).await.unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        let entry = &answer["kvs"][0];
+        format!("{} on {}", entry["mod_revision"], entry["lease"])
+    }
+
+    /// How much of a processor it takes, in parts of a thousand, while this goes on.
+    pub async fn busy_during(&self, work: impl Future<Output = ()>) -> u128 {
+        let (before, began) = (self.process().cpu_time().unwrap(), Instant::now());
+        work.await;
+        let used = self.process().cpu_time().unwrap().as_micros() - before.as_micros();
+        let busy = used * 1000 / began.elapsed().as_micros();
+        println!("{}: {busy} ‰ of a processor", self.launch.service());
+        busy
     }
 
     pub async fn check_left(&self) {

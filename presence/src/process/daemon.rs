@@ -69,6 +69,9 @@ impl Daemon {
             )
             .context("the HTTP server ended")),
         };
+        if let Err(failure) = &result {
+            self.notifier.failed(failure);
+        }
         self.notifier.finish();
         // It ends once everything was told.
         let _ = tokio::time::timeout(LAST_WORDS, telling).await;

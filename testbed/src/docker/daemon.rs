@@ -30,6 +30,7 @@ const INIT: &str = "while read -r _; do \"$@\" </dev/null; done";
 pub(super) struct Daemon {
     /// The private one. Before the directory that it writes to.
     private: Option<Private>,
+    keeps_containers: bool,
     directory: TempDir,
 }
 
@@ -51,9 +52,10 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// A private one with a network of its own.
-    pub(super) async fn start_linked() -> Result<Self> {
+    /// A private one with a network of its own, whose containers outlive it or not.
+    pub(super) async fn start_linked(keeps_containers: bool) -> Result<Self> {
         let mut daemon = Self::none()?;
+        daemon.keeps_containers = keeps_containers;
         daemon.start(Some(Link::choose())).await?;
         Ok(daemon)
     }
@@ -62,6 +64,7 @@ impl Daemon {
         let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
         Ok(Self {
             private: None,
+            keeps_containers: false,
             directory,
         })
     }
@@ -147,11 +150,7 @@ impl Daemon {
 
     /// Ends the daemon by a signal, and waits until it is gone. Containers go on if it lets them.
     pub(super) async fn end(&self, signal: Signal) -> Result<()> {
-        let pid = self
-            .private()?
-            .dockerd()
-            .ok_or_else(|| Error::Misuse("dockerd cannot be ended: it does not run".to_owned()))?;
-        kill(pid, signal).map_err(|errno| Error::io("signal", "dockerd")(errno.into()))?;
+        let pid = self.signal(signal)?;
         let gone = || async { !Path::new(&format!("/proc/{pid}")).exists() };
         wait::until_true("dockerd to end", END_DEADLINE, gone).await?;
         Ok(())
@@ -159,6 +158,14 @@ impl Daemon {
 
     pub(super) fn cpu_time(&self) -> Result<Duration> {
         cpu_time_of_tree(self.private()?.unshare.pid())
+    }
+
+    /// Sends the daemon alone a signal.
+    pub(super) fn signal(&self, signal: Signal) -> Result<Pid> {
+        let missing = || Error::Misuse("dockerd has no signals to get: it does not run".to_owned());
+        let pid = self.private()?.dockerd().ok_or_else(missing)?;
+        kill(pid, signal).map_err(|errno| Error::io("signal", "dockerd")(errno.into()))?;
+        Ok(pid)
     }
 
     fn private(&self) -> Result<&Private> {
@@ -186,7 +193,7 @@ impl Daemon {
             command.arg(option).arg(directory.join(file));
         }
         match link {
-            Some(link) => command.arg("--live-restore").args(link.options()),
+            Some(link) => command.args(link.options()),
             None => command.args([
                 "--bridge=none",
                 "--iptables=false",
@@ -194,6 +201,9 @@ impl Daemon {
                 "--ip-forward=false",
             ]),
         };
+        if self.keeps_containers {
+            command.arg("--live-restore");
+        }
         let log = directory.join("log");
         let output = std::fs::File::create(&log).map_err(Error::io("write", &log))?;
         let errors = output.try_clone().map_err(Error::io("write", &log))?;

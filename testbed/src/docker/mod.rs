@@ -32,6 +32,16 @@ const INSTALL: &str = "apt-get install docker.io, or run `make test-tools`";
 #[derive(Debug, Clone)]
 pub struct Docker(Arc<Daemon>);
 
+/// A daemon that goes on when this is dropped.
+#[derive(Debug)]
+pub struct Frozen(Docker);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = self.0.0.signal(Signal::SIGCONT);
+    }
+}
+
 /// A container that is removed, by force, when this is dropped.
 #[derive(Debug)]
 pub struct Container {
@@ -47,7 +57,19 @@ impl Docker {
 
     /// A private one with a network of its own. It keeps containers while it is restarted.
     pub async fn start_linked() -> Result<Self> {
-        Ok(Self(Arc::new(Daemon::start_linked().await?)))
+        Ok(Self(Arc::new(Daemon::start_linked(true).await?)))
+    }
+
+    /// As [`Docker::start_linked`], but its containers end when it does, as Docker's do by default.
+    pub async fn start_ending() -> Result<Self> {
+        Ok(Self(Arc::new(Daemon::start_linked(false).await?)))
+    }
+
+    /// Stops a private daemon in its tracks (SIGSTOP) until the guard is dropped: it takes
+    /// connections, and says nothing.
+    pub fn freeze(&self) -> Result<Frozen> {
+        self.0.signal(Signal::SIGSTOP)?;
+        Ok(Frozen(self.clone()))
     }
 
     /// Ends a private daemon by a signal, and waits until it is gone.

@@ -16,9 +16,14 @@ pub use manager::{Manager, ManagerError};
 use outbox::Words;
 pub use sender::Sender;
 
+use super::exit::Failure;
+
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 const WATCHDOG_USEC: &str = "WATCHDOG_USEC";
 const WATCHDOG_PID: &str = "WATCHDOG_PID";
+/// In characters, of which each has at most 4 bytes: what is longer than 4,096 bytes systemd throws
+/// away.
+const STATUS_LENGTH: usize = 1000;
 
 /// Takes from a child's environment what systemd told only this process, so
 /// that no child speaks in its name. For tokio's commands: `as_std_mut()`.
@@ -34,15 +39,27 @@ pub struct Notifier(watch::Sender<Words>);
 
 impl Notifier {
     /// What is going on, in words. Only the latest is sent, at most 2 a
-    /// second.
+    /// second; what is longer than 1,000 characters is cut.
     pub fn status(&self, status: impl Into<String>) {
         // systemd takes one assignment a line.
-        let status = status.into().replace(['\n', '\r'], " ");
+        let mut status = status.into().replace(['\n', '\r'], " ");
+        if let Some((cut, _)) = status.char_indices().nth(STATUS_LENGTH) {
+            status.truncate(cut);
+            status.push('…');
+        }
         self.0.send_if_modified(|words| {
             let changed = words.status != status;
             words.status = status;
             changed
         });
+    }
+
+    /// Why the process ends, as the last that is said; nothing if that was said, or is no error.
+    pub fn failed(&self, failure: &Failure) {
+        let words = failure.to_string();
+        if !words.is_empty() {
+            self.status(words);
+        }
     }
 
     /// The process is about to end.
@@ -68,6 +85,32 @@ impl Notifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_systemd_would_throw_away_is_cut() {
+        let (words, told) = watch::channel(Words::default());
+        let notifier = Notifier(words);
+        for (status, expected) in [
+            ("a\nb".to_owned(), "a b".to_owned()),
+            ("😀".repeat(1000), "😀".repeat(1000)),
+            ("😀".repeat(1001), "😀".repeat(1000) + "…"),
+        ] {
+            notifier.status(status);
+            assert_eq!(told.borrow().status, expected);
+        }
+        assert!("STATUS=".len() + told.borrow().status.len() < 4096);
+    }
+
+    #[test]
+    fn the_reason_of_a_failure_is_the_last_status() {
+        let (words, told) = watch::channel(Words::default());
+        let notifier = Notifier(words);
+        notifier.status("ended");
+        notifier.failed(&Failure::silent(1));
+        assert_eq!(told.borrow().status, "ended");
+        notifier.failed(&Failure::usage("no such port").context("cannot listen"));
+        assert_eq!(told.borrow().status, "cannot listen: no such port");
+    }
 
     #[test]
     fn children_do_not_inherit_what_systemd_told_us() {

@@ -1,0 +1,44 @@
+//! Nothing that could be started.
+
+use crate::Rig;
+use crate::instance::name;
+
+pub async fn nothing_at_all(rig: &Rig) {
+    let mut web = rig.started(rig.plain(&name())).await;
+    web.fails(125, &["there is no definition of", "/launcher/services/"])
+        .await;
+}
+
+pub async fn does_not_parse(rig: &Rig) {
+    let name = name();
+    rig.put(&name, "image: web:1\nprot: 80\n").await;
+    let mut web = rig.started(rig.plain(&name)).await;
+    let place = format!("/launcher/services/{name}:2:1");
+    web.fails(125, &[&place, "prot", "port"]).await;
+}
+
+pub async fn refused_by_the_policy(rig: &Rig) {
+    let name = name();
+    let document = rig.definition("volumes:\n  - /var/run/docker.sock:/docker.sock\n");
+    rig.put(&name, &document).await;
+    let mut web = rig.started(rig.plain(&name)).await;
+    let place = format!("/launcher/services/{name}:4:5");
+    let words = ["policy of this host", &place, "docker_socket: true"];
+    web.fails(125, &words).await;
+}
+
+pub async fn unknown_revision(rig: &Rig) {
+    let name = name();
+    let launch = rig.launch_from_etcd(&name, "").await;
+    let mut web = rig.started(launch.args(["1-00000000"])).await;
+    let words = format!("there is no revision 1-00000000 of {name}; there are: ");
+    web.fails(125, &[&words]).await;
+}
+
+/// Found before there is a container to speak of, and said in the same way.
+pub async fn wrong_arguments(rig: &Rig) {
+    let launch = rig.launch(&name(), "");
+    let launch = launch.args(["--policy", "/no/such/policy.yaml"]);
+    let mut web = rig.started(launch).await;
+    web.fails(125, &["/no/such/policy.yaml"]).await;
+}
