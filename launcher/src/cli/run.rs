@@ -86,12 +86,13 @@ fn ttl(text: &str) -> Result<Duration, String> {
 
 pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let store = args.etcd.start().await?;
+    // Before anything else: who is told to end at once may have a container of an earlier life to end.
+    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
     let identity = args.identity()?;
     let state = args.definitions.state_dir()?;
     let definitions = args.definitions.definitions(store.clone(), &state)?;
     let (own, _lock) = own_directory(&state, &identity)?;
     let daemon = Daemon::start(&args.listen).await?;
-    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
     let parts = Parts {
         runtime: DockerRuntime::from_env(),
         store,

@@ -15,6 +15,7 @@ use tokio::time::{Instant, interval, sleep};
 
 use super::beside::{Beside, Surroundings};
 use super::connections;
+use super::ending::Ending;
 use super::eyes::Eyes;
 use super::teller::{Teller, state_of};
 use crate::instance::InstanceState;
@@ -40,6 +41,7 @@ pub(super) struct Driver<R: ContainerRuntime> {
     /// Why it cannot be published as it is to be.
     pub trouble: Option<String>,
     pub teller: Teller,
+    pub ending: Ending,
     pub heartbeat: Heartbeat,
     pub shutdown: Shutdown,
 }
@@ -65,13 +67,15 @@ struct Living<R> {
     stop: bool,
     /// Whether what Docker says may have changed.
     is_stale: bool,
+    /// What it lived in when it looked last: only that is watched.
+    watched: Option<Ours>,
 }
 
 impl<R: ContainerRuntime> Driver<R> {
-    /// Ends what runs of other definitions, with all that belongs to an ordinary stop.
+    /// Ends what runs of other definitions, and what was being ended already, with all that belongs to an ordinary stop.
     pub(super) async fn end_others(&mut self, terms: &Terms) {
         while let Some(revision) = self.other(terms.revision).await {
-            tracing::info!("{revision} still runs, and is ended first");
+            tracing::info!("{revision} of an earlier life still runs, and is ended first");
             let terms = Terms {
                 revision,
                 ..terms.clone()
@@ -83,15 +87,19 @@ impl<R: ContainerRuntime> Driver<R> {
         }
     }
 
-    /// What runs of another definition; waits for Docker to say it.
+    /// What runs and cannot be adopted; waits for Docker to say it.
     async fn other(&mut self, revision: DefinitionRevision) -> Option<DefinitionRevision> {
         loop {
             self.heartbeat.beat();
             self.teller.takes_time();
             if let Ok(containers) = self.runtime.list(&self.spec.identity).await {
-                let up = containers.iter().filter(|(_, container)| container.is_up());
-                let mut revisions = up.filter_map(|(_, container)| container.revision());
-                return revisions.find(|other| !other.is_same_definition(revision));
+                let is_other = |container: &Container| {
+                    let other = container.revision()?;
+                    let is_adoptable =
+                        other.is_same_definition(revision) && !self.ending.is_of(container);
+                    (container.is_up() && !is_adoptable).then_some(other)
+                };
+                return containers.iter().find_map(|(_, one)| is_other(one));
             }
             self.teller.words("Docker does not answer: waiting for it");
             tokio::select! {
@@ -112,10 +120,12 @@ impl<R: ContainerRuntime> Driver<R> {
             beside: None,
             stop: errand != Errand::Serve,
             is_stale: true,
+            watched: None,
         };
         loop {
             self.heartbeat.beat();
             if std::mem::take(&mut living.is_stale) {
+                living.watched = living.life.ours().cloned();
                 living.eyes.look(&living.life).await;
                 self.attend(&mut living).await;
             }
@@ -126,6 +136,9 @@ impl<R: ContainerRuntime> Driver<R> {
             match (step.exit, &step.action) {
                 (Some(exit), _) => return exit,
                 (None, Some(action)) => self.act(action, &mut living).await,
+                (None, None) if living.life.ours() != living.watched.as_ref() => {
+                    living.is_stale = true;
+                }
                 (None, None) => self.wait(step.deadline, &mut living).await,
             }
         }
@@ -206,8 +219,10 @@ impl<R: ContainerRuntime> Driver<R> {
     /// Does it. Nothing but a pull is dropped when it is told to end: Docker would go on with it.
     async fn act(&mut self, action: &Action, living: &mut Living<R>) {
         let is_dropped = matches!(action, Action::Pull) && !living.stop;
-        if let Action::Remove(ours) = action {
-            self.part(ours, living).await;
+        match action {
+            Action::Remove(ours) => self.part(ours, living).await,
+            Action::Terminate(ours) | Action::Kill(ours) => self.ending.remember(ours),
+            _ => {}
         }
         let (notifier, image) = (self.teller.notifier().clone(), &self.spec.image);
         let progress = |progress: &_| notifier.status(format!("pulling {image}: {progress}"));

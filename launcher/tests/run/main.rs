@@ -7,6 +7,7 @@
 
 mod ends;
 mod instance;
+mod kills;
 mod serves;
 
 use std::process::ExitCode;
@@ -55,14 +56,18 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let tasks = Arc::new(tokio::runtime::Runtime::new().unwrap());
     let rig = Arc::new(tasks.block_on(Rig::set_up()));
-    let trials = trials!(
+    let mut trials = trials!(
         tasks, rig,
         serves: from_start_to_stop, not_ready_and_ready_again, dead_by_its_probes,
-            an_operator_deletes_its_key, killed_and_adopted, another_definition, a_paused_container,
+            an_operator_deletes_its_key, killed_and_adopted, adopted_at_once, another_definition, a_paused_container,
             drained_until_the_last_connection_is_over, nowhere;
         ends: by_itself, out_of_memory, never_healthy, removed_by_somebody, while_it_starts,
             two_of_one_instance;
+        kills: at_every_moment, while_it_is_pulled, among_neighbours, its_name_is_taken, what_was_told_to_end_is_not_adopted;
     );
+    let soak = trials!(tasks, rig, kills: at_any_time;);
+    let soak = soak.into_iter().map(|trial| trial.with_ignored_flag(true));
+    trials.extend(soak);
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(rig);
     conclusion.exit_code()
