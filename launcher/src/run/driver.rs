@@ -1,5 +1,6 @@
 //! Lives a life: looks, steps, does what the step says, and waits until something changed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
@@ -209,6 +210,7 @@ impl<R: ContainerRuntime> Driver<R> {
             container: container.map(|container| container.id.clone()),
             image: self.spec.image.clone(),
             address: values.and_then(|values| values.container_ip),
+            keys: BTreeSet::new(),
             message: message(&facts.health),
         };
         if let Some(state) = self.teller.state(state) {

@@ -1,5 +1,6 @@
 //! Two revisions that publish the same key, on etcd.
 
+use presence::model::ServiceName;
 use presence::store::etcd::{EtcdConfig, EtcdStore};
 use testbed::etcd::Etcd;
 
@@ -49,6 +50,7 @@ struct Stage {
     store: EtcdStore,
     key: String,
     publish: String,
+    service: ServiceName,
     state: tempfile::TempDir,
     running: [Option<Running>; 2],
     order: Vec<usize>,
@@ -61,6 +63,7 @@ impl Stage {
             store,
             key: format!("/lbManager/elb/us-east-1/{name}/multiple/i-0123abcd"),
             publish: format!("[/lbManager/elb/us-east-1/{name}/multiple/$INSTANCE_ID]"),
+            service: name.parse().unwrap(),
             state: tempfile::tempdir().unwrap(),
             running: [None, None],
             order: Vec::new(),
@@ -68,11 +71,30 @@ impl Stage {
     }
 
     async fn start(&mut self, who: usize) {
-        let (store, state) = (&self.store, self.state.path());
-        let mut running = Running::start(store, REVISIONS[who], &self.publish, state);
+        let (store, directory) = (&self.store, self.state.path());
+        let instance = Instance {
+            service: self.service.clone(),
+            ..instance(REVISIONS[who])
+        };
+        let mut running = Running::start_of(store, instance, &self.publish, directory);
+        running.publication.state(state(State::Starting));
         running.want(Publish::Ready);
         running.served().await;
+        running.publication.state(state(State::Running));
+        self.is_said_to_run(who).await;
         self.running[who] = Some(running);
+    }
+
+    /// Until then it is left nothing.
+    async fn is_said_to_run(&self, who: usize) {
+        let Self { service, .. } = self;
+        let key = format!("/launcher/instances/{service}/host-1/{}", REVISIONS[who]);
+        let so = || async {
+            let state = entry(&self.store, &key).await;
+            state.is_some_and(|state| InstanceState::publishes(&state.value, &self.key))
+        };
+        let what = "the instance to be said to run";
+        wait::until_true(what, DEADLINE, so).await.unwrap();
     }
 
     async fn happen(&mut self, event: Event) {
@@ -154,6 +176,12 @@ async fn a_takeover_leaves_no_moment_without_the_key() {
         Again(1),
         Stop(0),
         Start(0),
+        Again(1),
+        // The newer leaves, and the older serves on: by turns.
+        Stop(0),
+        Start(0),
+        Stop(1),
+        Start(1),
         Again(1),
         Stop(1),
     ] {
