@@ -160,7 +160,7 @@ async fn in_every_order_the_key_is_there_while_either_serves_and_is_the_newers()
 
 #[tokio::test]
 async fn a_takeover_leaves_no_moment_without_the_key() {
-    use presence::store::{Event, Watch, WatchMessage};
+    use presence::store::{Event, Transaction, Watch, WatchMessage};
 
     let etcd = Etcd::start().await.unwrap();
     let store = EtcdStore::connect(EtcdConfig::plain([etcd.endpoint()]))
@@ -189,19 +189,22 @@ async fn a_takeover_leaves_no_moment_without_the_key() {
         stage.is_the_newers(&[event]).await;
     }
     stage.happen(Stop(0)).await;
+    let marker = Transaction::put(stage.key.as_str(), "marker");
+    store.commit(marker).await.unwrap();
     let mut deleted = 0;
-    let mut last = None;
-    while deleted == 0 || last.is_some() {
+    loop {
         let WatchMessage::Events { events, .. } = watch.next().await.unwrap() else {
             continue;
         };
         for event in events {
-            deleted += usize::from(matches!(event, Event::Delete { .. }));
-            last = match event {
-                Event::Put { .. } => Some(()),
-                Event::Delete { .. } => None,
-            };
+            match event {
+                Event::Delete { .. } => deleted += 1,
+                Event::Put { entry, .. } if *entry.value == *b"marker" => {
+                    assert_eq!(deleted, 1, "only at the end");
+                    return;
+                }
+                Event::Put { .. } => assert_eq!(deleted, 0, "while one serves"),
+            }
         }
     }
-    assert_eq!(deleted, 1, "only at the end");
 }
