@@ -1,5 +1,6 @@
 //! One instance of a service on one host: what its unit calls it, and what its key in etcd says.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -75,6 +76,10 @@ pub struct InstanceState {
     /// Where the container is reached, once that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
+    /// The members of load balancers that it publishes, where it runs: another revision that leaves
+    /// may leave them to it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub keys: BTreeSet<String>,
     /// Why it is so, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -113,6 +118,12 @@ impl InstanceState {
             value: excerpt(&String::from_utf8_lossy(value)),
             source,
         })
+    }
+
+    /// Whether the value is that of an instance that runs and publishes this key.
+    pub fn publishes(value: &[u8], key: &str) -> bool {
+        let state = Self::parse(value);
+        state.is_ok_and(|state| state.state == State::Running && state.keys.contains(key))
     }
 
     /// The value of its key.
@@ -179,6 +190,7 @@ mod tests {
             seconds in 0..4_000_000_000_i64,
             texts in any::<(Option<String>, String, Option<String>)>(),
             address in any::<Option<IpAddr>>(),
+            keys in any::<BTreeSet<String>>(),
         ) {
             let all = [
                 State::Starting,
@@ -193,6 +205,7 @@ mod tests {
                 container: texts.0,
                 image: texts.1,
                 address,
+                keys,
                 message: texts.2,
             };
             prop_assert_eq!(InstanceState::parse(&state.encode()).unwrap(), state);

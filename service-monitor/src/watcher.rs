@@ -103,6 +103,7 @@ impl<S: Store> Watcher<S> {
             wanted: wanted_there,
             report: report_there,
             memory: None,
+            heirs: None,
             heartbeat: Some(daemon.health.heartbeat("publisher", PROGRESS)),
         };
         let mut tasks = JoinSet::new();

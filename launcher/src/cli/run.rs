@@ -94,11 +94,15 @@ fn ttl(text: &str) -> Result<Duration, String> {
 
 pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let store = args.etcd.start().await.map_err(own)?;
+    // Before anything else: who is told to end at once may have a container of an earlier life to
+    // end.
+    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected);
+    let shutdown = shutdown.map_err(own)?;
     let daemon = Daemon::start(&args.listen).await.map_err(own)?;
     let (health, notifier) = (daemon.health.clone(), daemon.notifier.clone());
     // What is wrong before there is a container is told as whatever comes later is.
     let work = async {
-        let (parts, _lock) = args.parts(store, health, notifier).map_err(own)?;
+        let (parts, _lock) = args.parts(store, health, notifier, shutdown).map_err(own)?;
         Box::pin(run::run(parts)).await
     };
     let code = daemon.run(metrics::registry("launcher"), work).await?;
@@ -121,6 +125,7 @@ impl RunArgs {
         store: EtcdStore,
         health: Health,
         notifier: Notifier,
+        shutdown: Shutdown,
     ) -> Result<(Parts<DockerRuntime, EtcdStore>, File), Failure> {
         let identity = self.identity()?;
         let state = self.definitions.state_dir()?;
@@ -144,7 +149,7 @@ impl RunArgs {
             metadata: Metadata::from_env(),
             health,
             notifier,
-            shutdown: Shutdown::from_signals().map_err(Failure::unexpected)?,
+            shutdown,
         };
         Ok((parts, lock))
     }

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::OptionFuture;
 use presence::keys::launcher::LauncherKey;
 use presence::process::shutdown::Shutdown;
-use presence::publisher::{Content, Others, PROGRESS, Publisher, Report, Wanted, WantedKey};
+use presence::publisher::{
+    Content, Heirs, Others, PROGRESS, Publisher, Report, Standing as Key, Wanted, WantedKey,
+};
 use presence::store::Store;
 use tokio::sync::watch;
 
@@ -14,6 +17,7 @@ use super::inquiry::Inquiry;
 use super::judge::{self, Ledger, Reached};
 use super::{Parts, Standing, Wish};
 use crate::definition::{Scope, Target};
+use crate::instance::{InstanceState, State};
 use crate::life::{Keys, Publish};
 
 /// The task that keeps the keys, and reads what the managers say of them.
@@ -35,10 +39,10 @@ impl<S: Store> Desk<S> {
     pub async fn run(self, shutdown: Shutdown) {
         self.say_what_is_left_out();
         let ttls = self.parts.ttls;
-        let (members, keeping) = self.lane("members", ttls.members);
+        let (members, keeping) = self.lane("members", ttls.members, Some(self.heirs()));
         // Few have any, and two leases cost twice as much.
         let is_listed = self.parts.targets.iter().any(is_listed);
-        let services = is_listed.then(|| self.lane("services", ttls.services));
+        let services = is_listed.then(|| self.lane("services", ttls.services, None));
         let (services, listing) = services.unzip();
         let state_key = self.state_key();
         let work = Work {
@@ -60,7 +64,7 @@ impl<S: Store> Desk<S> {
         );
     }
 
-    fn lane(&self, name: &str, ttl: std::time::Duration) -> (Lane, Publisher<S>) {
+    fn lane(&self, name: &str, ttl: Duration, heirs: Option<Heirs>) -> (Lane, Publisher<S>) {
         let wanted = Wanted {
             others: Others::Stay,
             ..Wanted::default()
@@ -74,9 +78,21 @@ impl<S: Store> Desk<S> {
             wanted: wanted_there,
             report: report_there,
             memory: Some(self.parts.state.file(&format!("lease-of-{name}.json"))),
+            heirs,
             heartbeat: Some(self.parts.health.heartbeat(heartbeat, PROGRESS)),
         };
         (Lane { wanted, report }, publisher)
+    }
+
+    /// Other revisions on this host.
+    fn heirs(&self) -> Heirs {
+        let own = self.state_key();
+        let last = own.rfind('/').map_or(0, |slash| slash + 1);
+        Heirs {
+            prefix: own[..last].to_owned(),
+            own,
+            wants: InstanceState::publishes,
+        }
     }
 
     fn state_key(&self) -> String {
@@ -196,13 +212,34 @@ impl<S: Store> Work<S> {
             }
         };
         if let Some(state) = &wish.state {
-            let state = WantedKey::new(Content::Plain(state.clone()));
+            let state = InstanceState {
+                keys: self.heritable(state, is_ready, &members),
+                ..state.clone()
+            };
+            let state = WantedKey::new(Content::Plain(state.encode()));
             members.keys.insert(self.state_key.clone(), state);
         }
         self.members.want(members);
         if let Some(lane) = &self.services {
             lane.want(services);
         }
+    }
+
+    /// What others may leave to it: not what an operator deleted.
+    fn heritable(
+        &self,
+        state: &InstanceState,
+        is_ready: bool,
+        members: &Wanted,
+    ) -> BTreeSet<String> {
+        if !is_ready || state.state != State::Running {
+            return BTreeSet::new();
+        }
+        let report = self.members.report.borrow();
+        let withdrawn =
+            |key: &&String| matches!(report.keys.get(*key), Some(Key::Withdrawn { .. }));
+        let keys = members.keys.keys().filter(|key| !withdrawn(key));
+        keys.cloned().collect()
     }
 
     /// How far the wish is. What was reached once stays so: it is asked no longer.

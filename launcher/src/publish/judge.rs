@@ -77,6 +77,12 @@ impl<'a> Ledger<'a> {
         gone.any(|key| key != self.state_key && member(key).is_none())
     }
 
+    /// Somebody else has a key that it had. Who has a connection from before nobody tells.
+    fn was_passed_on(&self) -> bool {
+        let mut passed_on = self.reports.iter().flat_map(|report| &report.passed_on);
+        passed_on.any(|key| key != self.state_key)
+    }
+
     /// What keeps a key from being in the store as it should be.
     fn unpublished(&self) -> Option<String> {
         if !self.is_current {
@@ -142,10 +148,11 @@ pub(super) fn out(ledger: &Ledger<'_>, hearing: Option<&Hearing>) -> Reached {
         };
     }
     let members = ledger.gone();
+    let is_told = !ledger.was_listed() && !ledger.was_passed_on();
     let Some(hearing) = hearing.filter(|_| !members.is_empty()) else {
         return Reached {
             withdrawn: members.is_empty(),
-            drained: members.is_empty() && !ledger.was_listed(),
+            drained: members.is_empty() && is_told,
             ..Reached::default()
         };
     };
@@ -160,7 +167,7 @@ pub(super) fn out(ledger: &Ledger<'_>, hearing: Option<&Hearing>) -> Reached {
         served: false,
         withdrawn: out >= Out::Quiet,
         // Where nobody takes it out, nobody says that the last connection is over.
-        drained: out == Out::Over && unmanaged.is_none() && !ledger.was_listed(),
+        drained: out == Out::Over && unmanaged.is_none() && is_told,
         words: unmanaged.filter(|_| out == Out::Over).unwrap_or(words),
     }
 }

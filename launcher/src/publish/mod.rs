@@ -25,6 +25,7 @@ use presence::store::Store;
 use tokio::sync::watch;
 
 use crate::definition::{Target, Values};
+use crate::instance::InstanceState;
 use crate::life::{self, Keys};
 
 pub use self::desk::Desk;
@@ -118,7 +119,7 @@ struct Wish {
     places: Option<Arc<Places>>,
     /// Since when it is ready, or not.
     since: Timestamp,
-    state: Option<Vec<u8>>,
+    state: Option<InstanceState>,
 }
 
 impl Publication {
@@ -227,14 +228,15 @@ impl Publication {
         });
     }
 
-    /// The state of the instance, as it is to stand in its key, from now until the end.
-    pub fn state(&mut self, json: Vec<u8>) {
+    /// The state of the instance, as it is to stand in its key, from now until the end. Which keys
+    /// it publishes is added here.
+    pub fn state(&mut self, state: InstanceState) {
         let Some(counter) = &self.counter else {
             return;
         };
         counter.wish.send_if_modified(|wish| {
-            let is_new = wish.state.as_ref() != Some(&json);
-            wish.state = Some(json);
+            let is_new = wish.state.as_ref() != Some(&state);
+            wish.state = Some(state);
             is_new
         });
     }

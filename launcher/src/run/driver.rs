@@ -1,5 +1,6 @@
 //! Lives a life: looks, steps, does what the step says, and waits until something changed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, interval, sleep};
 
 use super::beside::{Beside, Surroundings};
 use super::connections;
+use super::ending::Ending;
 use super::eyes::{Eyes, REMINDER, known};
 use super::teller::{Teller, state_of};
 use crate::instance::InstanceState;
@@ -43,6 +45,7 @@ pub(super) struct Driver<R: ContainerRuntime> {
     /// Why it cannot be published as it is to be.
     pub trouble: Option<String>,
     pub teller: Teller,
+    pub ending: Ending,
     pub heartbeat: Heartbeat,
     pub shutdown: Shutdown,
 }
@@ -71,14 +74,14 @@ struct Living<R> {
 }
 
 impl<R: ContainerRuntime> Driver<R> {
-    /// Ends what runs of other definitions, with all that belongs to an ordinary stop. Whether it
-    /// could: it was told to end before Docker answered.
+    /// Ends what runs of other definitions, and what was being ended already, with all that belongs
+    /// to an ordinary stop. Whether it could: it was told to end before Docker answered.
     pub(super) async fn end_others(&mut self, terms: &Terms) -> bool {
         while let Some(containers) = self.listed().await {
-            let Some(revision) = other(&containers, terms.revision) else {
+            let Some(revision) = other(&containers, terms.revision, &self.ending) else {
                 return true;
             };
-            tracing::info!("{revision} still runs, and is ended first");
+            tracing::info!("{revision} of an earlier life still runs, and is ended first");
             let terms = Terms {
                 revision,
                 ..terms.clone()
@@ -225,6 +228,7 @@ impl<R: ContainerRuntime> Driver<R> {
             container: container.map(|container| container.id.clone()),
             image: self.spec.image.clone(),
             address: values.and_then(|values| values.container_ip),
+            keys: BTreeSet::new(),
             message: message(&facts.health),
         };
         if let Some(state) = self.teller.state(state) {
@@ -235,8 +239,10 @@ impl<R: ContainerRuntime> Driver<R> {
     /// Does it. Nothing but a pull is dropped when it is told to end: Docker would go on with it.
     async fn act(&mut self, action: &Action, living: &mut Living<R>) {
         let is_dropped = matches!(action, Action::Pull) && !living.stop;
-        if let Action::Remove(ours) = action {
-            self.part(ours, living).await;
+        match action {
+            Action::Remove(ours) => self.part(ours, living).await,
+            Action::Terminate(ours) | Action::Kill(ours) => self.ending.remember(ours),
+            _ => {}
         }
         let (notifier, image) = (self.teller.notifier().clone(), &self.spec.image);
         if matches!(action, Action::Pull) {
@@ -313,10 +319,14 @@ impl<R: ContainerRuntime> Living<R> {
 fn other(
     containers: &[(Ours, Container)],
     revision: DefinitionRevision,
+    ending: &Ending,
 ) -> Option<DefinitionRevision> {
-    let up = containers.iter().filter(|(_, container)| container.is_up());
-    let mut revisions = up.filter_map(|(_, container)| container.revision());
-    revisions.find(|other| !other.is_same_definition(revision))
+    let is_other = |container: &Container| {
+        let other = container.revision()?;
+        let is_adoptable = other.is_same_definition(revision) && !ending.is_of(container);
+        (container.is_up() && !is_adoptable).then_some(other)
+    };
+    containers.iter().find_map(|(_, one)| is_other(one))
 }
 
 async fn health_changed(beside: &mut Option<Beside>) {

@@ -7,6 +7,7 @@
 //! | `driver` | lives a life: looks, steps, acts, waits |
 //! | `eyes` | what Docker says of the instance, as of now |
 //! | `beside` | what goes on beside a container that runs: its probes and its output |
+//! | `ending` | which container was told to end, for the next life |
 //! | `connections` | how many it still has |
 //! | `teller` | what systemd, `/readyz`, the log and etcd are told |
 //!
@@ -19,6 +20,7 @@
 mod beside;
 mod connections;
 mod driver;
+mod ending;
 mod eyes;
 mod order;
 mod teller;
@@ -43,6 +45,7 @@ use tokio::time::{interval, timeout};
 
 use self::beside::Surroundings;
 use self::driver::{Driver, Errand, PULSE};
+use self::ending::Ending;
 pub use self::order::Order;
 use self::order::Plan;
 use self::teller::Teller;
@@ -186,6 +189,7 @@ impl<R: ContainerRuntime, S: Store> Parts<R, S> {
             publication,
             trouble: None,
             teller: self.teller(),
+            ending: Ending::new(&self.state),
             heartbeat: self.health.heartbeat("driver", PROGRESS),
             shutdown: self.shutdown.clone(),
         };

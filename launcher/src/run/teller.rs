@@ -74,7 +74,7 @@ impl Teller {
     }
 
     /// What is to be in the key of the instance, if that is not what is there.
-    pub(super) fn state(&mut self, state: InstanceState) -> Option<Vec<u8>> {
+    pub(super) fn state(&mut self, state: InstanceState) -> Option<InstanceState> {
         let last = self.state.as_ref();
         let since = last.filter(|last| last.state == state.state);
         let state = InstanceState {
@@ -82,9 +82,8 @@ impl Teller {
             ..state
         };
         let is_news = last != Some(&state);
-        let value = is_news.then(|| state.encode());
-        self.state = Some(state);
-        value
+        self.state = Some(state.clone());
+        is_news.then_some(state)
     }
 }
 

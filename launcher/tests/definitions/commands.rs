@@ -1,5 +1,6 @@
 //! The subcommands as processes, on a real etcd.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -238,6 +239,7 @@ async fn the_instances_are_listed_as_their_launchers_say() {
         container: Some("0a1b".to_owned()),
         image: "web:1".to_owned(),
         address: None,
+        keys: BTreeSet::new(),
         message: Some("it answers 503".to_owned()),
     };
     let value = String::from_utf8(state.encode()).unwrap();

@@ -12,11 +12,9 @@ fn ipvs(container_ip: &str) -> String {
     format!("/lbManager/ipvs/host-1/172.18.0.1:7001/multiple/{container_ip}:80")
 }
 
-fn published(publish: &str, store: &MemoryStore, state: &Path) -> Running {
-    let mut running = Running::start(store, REVISION, publish, state);
-    running
-        .publication
-        .state(b"{\"state\":\"starting\"}".to_vec());
+fn published(publish: &str, store: &MemoryStore, directory: &Path) -> Running {
+    let mut running = Running::start(store, REVISION, publish, directory);
+    running.publication.state(state(State::Starting));
     running.want(Publish::Ready);
     running
 }
@@ -83,11 +81,9 @@ async fn what_is_left_goes_when_nothing_is_to_be_there() {
 
 #[tokio::test]
 async fn the_state_is_there_from_the_beginning_to_the_end() {
-    let (store, state) = (MemoryStore::new(), tempfile::tempdir().unwrap());
-    let mut running = Running::start(&store, REVISION, "[]", state.path());
-    running
-        .publication
-        .state(b"{\"state\":\"starting\"}".to_vec());
+    let (store, directory) = (MemoryStore::new(), tempfile::tempdir().unwrap());
+    let mut running = Running::start(&store, REVISION, "[]", directory.path());
+    running.publication.state(state(State::Starting));
     let there = || async { store.peek(STATE_KEY).is_some() };
     wait::until_true("the state", DEADLINE, there)
         .await
@@ -98,9 +94,7 @@ async fn the_state_is_there_from_the_beginning_to_the_end() {
         (standing.keys.present, standing.keys.words.as_str()),
         (0, "")
     );
-    running
-        .publication
-        .state(b"{\"state\":\"running\"}".to_vec());
+    running.publication.state(state(State::Running));
     let runs = || async { json(&store.peek(STATE_KEY).unwrap())["state"] == "running" };
     wait::until_true("the new state", DEADLINE, runs)
         .await

@@ -8,10 +8,12 @@ mod places;
 mod takeover;
 mod told;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use launcher::definition::{Target, Values, parse};
+use launcher::instance::{InstanceState, State};
 use launcher::life::Publish;
 use launcher::publish::{Instance, Parts, Publication, Standing, Ttls};
 use presence::process::health::Health;
@@ -60,6 +62,18 @@ fn values(container_ip: &str) -> Values {
     }
 }
 
+fn state(state: State) -> InstanceState {
+    InstanceState {
+        state,
+        since: "2026-11-20T12:00:00Z".parse().unwrap(),
+        container: None,
+        image: "web:1".to_owned(),
+        address: None,
+        keys: BTreeSet::new(),
+        message: None,
+    }
+}
+
 /// A publication that works, and how to speak with it.
 struct Running {
     publication: Publication,
@@ -70,12 +84,17 @@ struct Running {
 
 impl Running {
     fn start<S: Store>(store: &S, revision: &str, publish: &str, state: &Path) -> Self {
+        Self::start_of(store, instance(revision), publish, state)
+    }
+
+    fn start_of<S: Store>(store: &S, instance: Instance, publish: &str, state: &Path) -> Self {
+        let state = state.join(instance.revision.to_string());
         let (publication, desk) = Publication::new(Parts {
             store: store.clone(),
-            instance: instance(revision),
+            instance,
             targets: targets(publish),
             ttls: TTLS,
-            state: StateDir::open(state.join(revision)).unwrap(),
+            state: StateDir::open(state).unwrap(),
             health: Health::starting(),
         });
         let (end, shutdown) = Shutdown::manual();

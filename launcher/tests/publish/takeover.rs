@@ -1,5 +1,6 @@
 //! Two revisions that publish the same key, on etcd.
 
+use presence::model::ServiceName;
 use presence::store::etcd::{EtcdConfig, EtcdStore};
 use testbed::etcd::Etcd;
 
@@ -49,6 +50,7 @@ struct Stage {
     store: EtcdStore,
     key: String,
     publish: String,
+    service: ServiceName,
     state: tempfile::TempDir,
     running: [Option<Running>; 2],
     order: Vec<usize>,
@@ -61,6 +63,7 @@ impl Stage {
             store,
             key: format!("/lbManager/elb/us-east-1/{name}/multiple/i-0123abcd"),
             publish: format!("[/lbManager/elb/us-east-1/{name}/multiple/$INSTANCE_ID]"),
+            service: name.parse().unwrap(),
             state: tempfile::tempdir().unwrap(),
             running: [None, None],
             order: Vec::new(),
@@ -68,11 +71,30 @@ impl Stage {
     }
 
     async fn start(&mut self, who: usize) {
-        let (store, state) = (&self.store, self.state.path());
-        let mut running = Running::start(store, REVISIONS[who], &self.publish, state);
+        let (store, directory) = (&self.store, self.state.path());
+        let instance = Instance {
+            service: self.service.clone(),
+            ..instance(REVISIONS[who])
+        };
+        let mut running = Running::start_of(store, instance, &self.publish, directory);
+        running.publication.state(state(State::Starting));
         running.want(Publish::Ready);
         running.served().await;
+        running.publication.state(state(State::Running));
+        self.is_said_to_run(who).await;
         self.running[who] = Some(running);
+    }
+
+    /// Until then it is left nothing.
+    async fn is_said_to_run(&self, who: usize) {
+        let Self { service, .. } = self;
+        let key = format!("/launcher/instances/{service}/host-1/{}", REVISIONS[who]);
+        let so = || async {
+            let state = entry(&self.store, &key).await;
+            state.is_some_and(|state| InstanceState::publishes(&state.value, &self.key))
+        };
+        let what = "the instance to be said to run";
+        wait::until_true(what, DEADLINE, so).await.unwrap();
     }
 
     async fn happen(&mut self, event: Event) {
@@ -138,7 +160,7 @@ async fn in_every_order_the_key_is_there_while_either_serves_and_is_the_newers()
 
 #[tokio::test]
 async fn a_takeover_leaves_no_moment_without_the_key() {
-    use presence::store::{Event, Watch, WatchMessage};
+    use presence::store::{Event, Transaction, Watch, WatchMessage};
 
     let etcd = Etcd::start().await.unwrap();
     let store = EtcdStore::connect(EtcdConfig::plain([etcd.endpoint()]))
@@ -155,25 +177,34 @@ async fn a_takeover_leaves_no_moment_without_the_key() {
         Stop(0),
         Start(0),
         Again(1),
+        // The newer leaves, and the older serves on: by turns.
+        Stop(0),
+        Start(0),
+        Stop(1),
+        Start(1),
+        Again(1),
         Stop(1),
     ] {
         stage.happen(event).await;
         stage.is_the_newers(&[event]).await;
     }
     stage.happen(Stop(0)).await;
+    let marker = Transaction::put(stage.key.as_str(), "marker");
+    store.commit(marker).await.unwrap();
     let mut deleted = 0;
-    let mut last = None;
-    while deleted == 0 || last.is_some() {
+    loop {
         let WatchMessage::Events { events, .. } = watch.next().await.unwrap() else {
             continue;
         };
         for event in events {
-            deleted += usize::from(matches!(event, Event::Delete { .. }));
-            last = match event {
-                Event::Put { .. } => Some(()),
-                Event::Delete { .. } => None,
-            };
+            match event {
+                Event::Delete { .. } => deleted += 1,
+                Event::Put { entry, .. } if *entry.value == *b"marker" => {
+                    assert_eq!(deleted, 1, "only at the end");
+                    return;
+                }
+                Event::Put { .. } => assert_eq!(deleted, 0, "while one serves"),
+            }
         }
     }
-    assert_eq!(deleted, 1, "only at the end");
 }

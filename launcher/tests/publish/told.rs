@@ -275,7 +275,7 @@ async fn not_ready_is_said_in_every_key() {
 async fn nothing_published_is_nothing_to_wait_for() {
     let mut none = Publication::none();
     none.want(Publish::Ready, Some(&values("::1"))).unwrap();
-    none.state(b"{}".to_vec());
+    none.state(state(launcher::instance::State::Starting));
     let standing = none.standing().borrow().clone();
     assert_eq!(standing.keys.present, 0);
     assert!(standing.keys.served && standing.keys.withdrawn && standing.drained);

@@ -8,6 +8,7 @@
 
 mod ends;
 mod instance;
+mod kills;
 mod output;
 mod refused;
 mod registry;
@@ -78,14 +79,16 @@ fn main() -> ExitCode {
         let docker = Docker::start_linked().await.unwrap();
         Rig::set_up(docker).await
     });
-    let trials = trials!(
+    let mut trials = trials!(
         tasks, rig,
         serves: from_start_to_stop, not_ready_and_ready_again, dead_by_its_probes,
-            an_operator_deletes_its_key, killed_and_adopted, another_definition, a_paused_container,
+            an_operator_deletes_its_key, killed_and_adopted, adopted_at_once, another_definition, a_paused_container,
             drained_until_the_last_connection_is_over,
             its_own_probes_do_not_hold_it_up, nowhere;
         ends: by_itself, out_of_memory, never_healthy, removed_by_somebody, while_it_starts,
             two_of_one_instance;
+        kills: at_every_moment, while_it_is_pulled, among_neighbours, its_name_is_taken,
+            what_was_told_to_end_is_not_adopted;
         refused: no_such_command, no_program, a_port_that_is_taken, a_network_that_is_missing,
             a_name_that_another_has, an_image_that_is_nowhere;
         registry: pulled_with_words, not_there, down, refuses_connections, wants_credentials,
@@ -98,6 +101,9 @@ fn main() -> ExitCode {
         without_docker: restarted, restarted_and_its_containers_ended, at_start,
             told_to_end_at_start, frozen, told_to_end_while_frozen;
     );
+    let soak = trials!(tasks, rig, kills: at_any_time;);
+    let soak = soak.into_iter().map(|trial| trial.with_ignored_flag(true));
+    trials.extend(soak);
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop((rig, etcd));
     conclusion.exit_code()

@@ -106,6 +106,19 @@ pub async fn killed_and_adopted(rig: &Rig) {
     web.end().await;
 }
 
+/// Long before Docker is asked regularly.
+pub async fn adopted_at_once(rig: &Rig) {
+    const SOON: Duration = Duration::from_secs(5);
+    let mut web = web(rig, "").await;
+    web.kill().await.unwrap();
+    web.again().await;
+    web.wait_ready(SOON).await.unwrap();
+    web.steer("exit/7").await;
+    let status = web.wait(SOON).await.unwrap();
+    assert_eq!(status.code(), Some(7), "{}", web.log());
+    web.check_left().await;
+}
+
 /// A unit that runs the newest, killed, and started again with another one.
 pub async fn another_definition(rig: &Rig) {
     let mut web = web(rig, "").await;

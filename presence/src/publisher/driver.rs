@@ -7,9 +7,11 @@ use std::time::Duration;
 use tokio::sync::watch as latest;
 use tokio::time::{Instant, timeout};
 
+use super::heirs::Heirs;
 use super::state::{State, Step};
 use super::tenure::{Memory, Tenure};
 use super::{Report, Standing, Wanted};
+use crate::model::LeaseId;
 use crate::process::clock::sleep_until_some;
 use crate::process::health::Heartbeat;
 use crate::process::state_file::StateFile;
@@ -33,6 +35,8 @@ pub struct Publisher<S> {
     /// Where the lease is remembered, so that the next life of a process that
     /// is killed goes on with it.
     pub memory: Option<StateFile<Option<Tenure>>>,
+    /// Who has the keys after us, if anybody may.
+    pub heirs: Option<Heirs>,
     /// Beaten as long as there is progress, be it one failure after another.
     pub heartbeat: Option<Heartbeat>,
 }
@@ -46,6 +50,7 @@ impl<S: Store> Publisher<S> {
     /// is ours. It goes on for as long as it takes where the store is away.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let mut driver = Driver::new(self.store, self.ttl, self.report);
+        driver.inherited_by(self.heirs);
         driver.heartbeat = self.heartbeat;
         driver.memory = Memory::new(self.memory);
         if let Some(tenure) = driver.memory.recall() {
@@ -71,6 +76,7 @@ pub(super) struct Driver<S: Store> {
     wanted: Arc<Wanted>,
     report: latest::Sender<Report>,
     memory: Memory,
+    heirs: Option<Heirs>,
     heartbeat: Option<Heartbeat>,
 }
 
@@ -84,8 +90,15 @@ impl<S: Store> Driver<S> {
             wanted: Arc::default(),
             report,
             memory: Memory::default(),
+            heirs: None,
             heartbeat: None,
         }
+    }
+
+    pub(super) fn inherited_by(&mut self, heirs: Option<Heirs>) {
+        self.state
+            .inherited_by(heirs.as_ref().map(|heirs| heirs.own.clone()));
+        self.heirs = heirs;
     }
 
     async fn keep(&mut self, mut wanted: latest::Receiver<Arc<Wanted>>) {
@@ -168,7 +181,10 @@ impl<S: Store> Driver<S> {
                 keys.map(|keys| self.state.surveyed(*lease, keys))
             }
             Step::Read(name) => self.read(name).await,
-            Step::Put(_, _, transaction) | Step::Delete(_, transaction) => {
+            Step::Seek(name, lease) => self.seek(name, *lease).await,
+            Step::Put(_, _, transaction)
+            | Step::HandOver(_, transaction)
+            | Step::Delete(_, transaction) => {
                 let commit = self.store.commit(transaction.clone()).await;
                 commit.map(|commit| self.state.committed(&step, &commit))
             }
@@ -184,6 +200,20 @@ impl<S: Store> Driver<S> {
         let from = self.state.read(name, &fetched, Instant::now());
         let watch = self.store.watch_key(name, from).await?;
         self.watches.insert(name.to_owned(), watch);
+        Ok(())
+    }
+
+    async fn seek(&mut self, name: &str, lease: LeaseId) -> Result<(), StoreError> {
+        let entry = self.store.get(name).await?.entry;
+        let ours = entry.filter(|entry| entry.lease == Some(lease));
+        let bequest = match ours.zip(self.heirs.as_ref()) {
+            Some((entry, heirs)) => {
+                let all = self.store.list(&heirs.prefix, None).await?.entries;
+                heirs.bequeath(name, &entry, &all)
+            }
+            None => None,
+        };
+        self.state.sought(name, bequest);
         Ok(())
     }
 

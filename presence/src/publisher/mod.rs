@@ -15,21 +15,26 @@
 //! they are until it is known which of them are wanted. A key that another has
 //! written since then stays with the other.
 //!
+//! Where it is told who else wants the same keys ([`Heirs`]), a key that it
+//! leaves is put on another's lease instead, in one transaction.
+//!
 //! `state` decides and is pure; [`Publisher::run`] carries it out.
 
 mod driver;
+mod heirs;
 mod key;
 mod state;
 mod tenure;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 pub use driver::{PROGRESS, Publisher};
+pub use heirs::Heirs;
 pub use tenure::Tenure;
 
 use crate::model::{LeaseId, Revision};
@@ -90,6 +95,8 @@ pub struct Report {
     /// Keys that were ours and are not any more: when they were deleted, or else
     /// when they were last seen as ours.
     pub gone: BTreeMap<String, Revision>,
+    /// Keys that were ours, are not wanted any more, and now are another's.
+    pub passed_on: BTreeSet<String>,
     /// The lease of an earlier life may hold more keys: it was not asked yet.
     pub may_be_more: bool,
     /// What was wanted when this was told.

@@ -3,7 +3,7 @@
 //! Pure: it is told what happened and what time it is, and says one step at a
 //! time. A step that is being carried out may be abandoned at any point.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -32,6 +32,10 @@ pub(super) enum Step {
     Read(String),
     /// Write the key on this lease.
     Put(String, LeaseId, Transaction),
+    /// Find out who has the key after us, if it is on this lease.
+    Seek(String, LeaseId),
+    /// Put the key on another's lease.
+    HandOver(String, Transaction),
     /// Delete the key.
     Delete(String, Transaction),
 }
@@ -41,7 +45,11 @@ impl Step {
     pub fn key(&self) -> Option<&str> {
         match self {
             Self::Grant | Self::Renew(_) | Self::Survey(_) => None,
-            Self::Read(key) | Self::Put(key, ..) | Self::Delete(key, _) => Some(key),
+            Self::Read(key)
+            | Self::Put(key, ..)
+            | Self::Seek(key, _)
+            | Self::HandOver(key, _)
+            | Self::Delete(key, _) => Some(key),
         }
     }
 }
@@ -56,6 +64,9 @@ pub(super) struct State {
     survey: Option<LeaseId>,
     others: Others,
     gone: BTreeMap<String, Revision>,
+    passed_on: BTreeSet<String>,
+    /// The key by which others know what we want.
+    own: Option<String>,
     renew_at: Option<Instant>,
     header: Option<Header>,
     backoff: Backoff,
@@ -72,6 +83,8 @@ impl State {
             survey: None,
             others: Others::default(),
             gone: BTreeMap::new(),
+            passed_on: BTreeSet::new(),
+            own: None,
             renew_at: None,
             header: None,
             backoff: backoff(),
@@ -80,9 +93,18 @@ impl State {
         }
     }
 
+    /// Others want the same keys, and know by this one which we want.
+    pub fn inherited_by(&mut self, own: Option<String>) {
+        self.leases.are_given_to = own.is_some();
+        self.own = own;
+    }
+
     /// Goes on where an earlier life of this process ended.
     pub fn resume(&mut self, tenure: Tenure, now: Instant) {
-        self.leases = Leases::resumed(tenure);
+        self.leases = Leases {
+            are_given_to: self.leases.are_given_to,
+            ..Leases::resumed(tenure)
+        };
         // It was granted as that life was told, and is renewed in time for that.
         self.ttl = self.ttl.min(Duration::from_secs(tenure.ttl));
         self.survey = Some(tenure.lease);
@@ -100,8 +122,14 @@ impl State {
     }
 
     pub fn want(&mut self, wanted: &Wanted) {
+        if (self.others, wanted.others) == (Others::Stay, Others::Go) && self.own.is_some() {
+            // Others may have given it more since it was asked.
+            self.survey = self.survey.or(self.leases.current);
+        }
         self.others = wanted.others;
         self.gone.retain(|name, _| !wanted.keys.contains_key(name));
+        self.passed_on
+            .retain(|name| !wanted.keys.contains_key(name));
         for (name, key) in &mut self.keys {
             if !wanted.keys.contains_key(name) {
                 key.unwant(wanted.others);
@@ -127,18 +155,32 @@ impl State {
         {
             return Some(Step::Renew(lease));
         }
+        // Who is told that we do not want a key gives it to us no more: only then can it go.
+        if let Some(step) = self.step(now, true) {
+            return Some(step);
+        }
         if let Some(lease) = self.survey {
             return Some(Step::Survey(lease));
         }
-        let mut ready = self.keys.iter_mut();
+        self.step(now, false)
+    }
+
+    /// The next step for our own key among those of the heirs, or for the others.
+    fn step(&mut self, now: Instant, of_own: bool) -> Option<Step> {
+        let own = self.own.as_ref();
+        let lags = own.and_then(|own| self.keys.get(own));
+        let lags = lags.is_some_and(Key::lags);
+        let is_meant = |name: &String| (own == Some(name)) == of_own;
+        let mut ready = self.keys.iter_mut().filter(|(name, _)| is_meant(name));
         ready.find_map(|(name, key)| match key.waits_until(now) {
             Some(_) => None,
-            None => step(name, key, &self.leases),
+            None if lags && !of_own && key.leaves() => None,
+            None => step(name, key, &self.leases, own.is_some() && !of_own),
         })
     }
 
     fn forget(&mut self, now: Instant) {
-        let (leases, gone) = (&self.leases, &mut self.gone);
+        let (leases, gone, passed_on) = (&self.leases, &mut self.gone, &mut self.passed_on);
         self.keys.retain(|name, key| {
             if key.awaits_until().is_some_and(|until| until <= now) {
                 key.forget_seen();
@@ -146,6 +188,9 @@ impl State {
             let stays = key.need(leases) != Some(Need::Forget);
             if let Some(at) = key.withdrawn().filter(|_| !stays) {
                 gone.insert(name.clone(), at);
+            }
+            if key.was_ours() && key.is_anothers() && !stays {
+                passed_on.insert(name.clone());
             }
             stays
         });
@@ -236,6 +281,14 @@ impl State {
         }
     }
 
+    /// What hands the key over, if there is somebody to have it.
+    pub fn sought(&mut self, name: &str, bequest: Option<Transaction>) {
+        self.works();
+        if let Some(key) = self.keys.get_mut(name) {
+            key.sought(bequest);
+        }
+    }
+
     pub fn committed(&mut self, step: &Step, commit: &Commit) {
         self.works();
         match step {
@@ -244,18 +297,39 @@ impl State {
                     key.written(commit.header.revision, *lease);
                 }
             }
-            // Whether it was ours or not: now it is not.
-            Step::Delete(name, _) => {
-                let key = self.keys.remove(name);
-                // If it was not, then since some time after it was last seen.
-                let at = match key.and_then(|key| key.seen_at()) {
-                    Some(seen) if !commit.succeeded => seen,
-                    _ => commit.header.revision,
-                };
-                self.gone.insert(name.clone(), at);
+            Step::HandOver(name, _) if commit.succeeded => {
+                self.keys.remove(name);
+                self.passed_on.insert(name.clone());
             }
+            Step::HandOver(name, _) => {
+                if let Some(key) = self.keys.get_mut(name) {
+                    key.doubt();
+                }
+            }
+            Step::Delete(name, _) => self.deleted(name, commit),
             // Not what it was taken for: to be read again.
             _ => {}
+        }
+    }
+
+    /// Whether it was ours or not: now it is not.
+    fn deleted(&mut self, name: &str, commit: &Commit) {
+        let Some(key) = self.keys.remove(name) else {
+            return;
+        };
+        let name = name.to_owned();
+        if commit.succeeded {
+            self.gone.insert(name, commit.header.revision);
+            // Until it was, it may have told others to give an earlier life more.
+            self.survey = self
+                .survey
+                .or(self.leases.current.filter(|_| key.was_left()));
+        } else if key.is_anothers() && key.was_ours() {
+            self.passed_on.insert(name);
+        } else if key.was_tried() {
+            // Since some time after it was last seen.
+            let at = key.seen_at().unwrap_or(commit.header.revision);
+            self.gone.insert(name, at);
         }
     }
 
@@ -297,6 +371,7 @@ impl State {
                 .map(|(name, key)| (name.clone(), key.standing(&self.leases)))
                 .collect(),
             gone: self.gone.clone(),
+            passed_on: self.passed_on.clone(),
             may_be_more: self.survey.is_some(),
             trouble: self.trouble.clone(),
             ..Report::default()
@@ -341,22 +416,29 @@ impl State {
             // they go with it.
             self.leases = Leases {
                 had: std::mem::take(&mut self.leases.had),
+                are_given_to: self.leases.are_given_to,
                 ..Leases::default()
             };
             self.survey = None;
             self.gone.clear();
+            self.passed_on.clear();
         }
         self.header = Some(header);
     }
 }
 
-fn step(name: &str, key: &mut Key, leases: &Leases) -> Option<Step> {
+/// `inherited`: somebody may have it after us.
+fn step(name: &str, key: &mut Key, leases: &Leases, inherited: bool) -> Option<Step> {
     let name = name.to_owned();
     match (key.need(leases)?, leases.current) {
         (Need::Forget, _) => None,
         (Need::Read, _) => Some(Step::Read(name)),
         (Need::Lease(lease), _) => Some(Step::Renew(lease)),
+        (Need::Delete(lease), _) if inherited && !key.is_sought() => Some(Step::Seek(name, lease)),
         (Need::Delete(lease), _) => {
+            if let Some(bequest) = key.bequest() {
+                return Some(Step::HandOver(name, bequest));
+            }
             let delete =
                 Transaction::delete(name.as_str()).when(name.as_str(), Condition::Lease(lease));
             Some(Step::Delete(name, delete))

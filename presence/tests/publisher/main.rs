@@ -116,6 +116,7 @@ impl Running {
             wanted: wanted_here,
             report: report_there,
             memory,
+            heirs: None,
             heartbeat: None,
         };
         let task = publisher.run(stopped);

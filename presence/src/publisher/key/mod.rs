@@ -1,5 +1,6 @@
 //! One key: what is known of it, and what is to be done about it.
 
+mod leave;
 mod sight;
 
 use std::collections::BTreeSet;
@@ -7,9 +8,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use self::leave::Bequest;
 use self::sight::{Holder, Seen, Trust};
 use super::tenure::Tenure;
-use super::{Content, Others, Standing, WantedKey};
+use super::{Content, Standing, WantedKey};
 use crate::model::{LeaseId, Revision};
 use crate::process::backoff::Backoff;
 use crate::store::{Condition, StoreError};
@@ -23,6 +25,8 @@ pub(super) struct Leases {
     pub since: Option<Revision>,
     /// That was in an earlier life, which this one goes on with.
     pub is_resumed: bool,
+    /// Others may put keys that we want on the current one.
+    pub are_given_to: bool,
 }
 
 impl Leases {
@@ -32,6 +36,7 @@ impl Leases {
             had: BTreeSet::from([tenure.lease]),
             since: tenure.since,
             is_resumed: tenure.since.is_some(),
+            are_given_to: false,
         }
     }
 }
@@ -68,6 +73,8 @@ enum Claim {
 enum Past {
     /// It left it, and nobody has said yet whether it is wanted.
     Left,
+    /// It left it, and it ended with its lease before that was said.
+    Ended,
     /// Perhaps: who wrote it since came later.
     Perhaps,
     /// That does not matter any more.
@@ -102,6 +109,7 @@ pub(super) struct Key {
     outdated: bool,
     /// An operator's word in the value that was last seen on our lease.
     drain: Option<Value>,
+    bequest: Bequest,
     trouble: Option<String>,
     backoff: Backoff,
     not_before: Option<Instant>,
@@ -123,6 +131,7 @@ impl Key {
             first: None,
             outdated: false,
             drain: None,
+            bequest: Bequest::Unknown,
             trouble: None,
             backoff,
             not_before: None,
@@ -164,29 +173,16 @@ impl Key {
         *self = Self {
             tried: self.tried,
             past: match self.past {
-                Past::Left => Past::Perhaps,
+                Past::Left | Past::Ended => Past::Perhaps,
                 Past::Perhaps | Past::Over => Past::Over,
             },
             ..Self::new(wanted.clone(), self.backoff.clone())
         };
     }
 
-    pub fn unwant(&mut self, others: Others) {
-        self.wanted = None;
-        if self.past == Past::Left && others == Others::Go {
-            self.past = Past::Over;
-        }
-    }
-
-    /// When an operator deleted it, if that is so.
-    pub fn withdrawn(&self) -> Option<Revision> {
-        let seen = self.seen.filter(|_| self.claim == Claim::Withdrawn);
-        seen.map(|seen| seen.at)
-    }
-
     pub fn lease_ended(&mut self, lease: LeaseId) {
         if self.past == Past::Left && self.held_on == Some(lease) {
-            self.past = Past::Over;
+            self.past = Past::Ended;
         }
         if self.held_on == Some(lease) && self.claim == Claim::Mine {
             self.forget_seen();
@@ -207,7 +203,7 @@ impl Key {
             return None;
         }
         if self.wanted.is_none() {
-            return Some(self.need_to_leave());
+            return Some(self.need_to_leave(leases));
         }
         let seen = match (self.seen, self.trust) {
             (Some(seen), Trust::Sure) => seen,
@@ -233,19 +229,6 @@ impl Key {
                 moves.then_some(Need::Put(still_ours))
             }
             (Claim::Theirs, Some(_)) | (Claim::Withdrawn, _) => None,
-        }
-    }
-
-    fn need_to_leave(&self) -> Need {
-        let gone = self.seen.is_some_and(|seen| seen.holder.is_none());
-        let may_be_ours = match self.claim {
-            Claim::New | Claim::Mine => !(self.trust == Trust::Sure && gone),
-            Claim::Theirs => self.trust != Trust::Sure,
-            Claim::Withdrawn => false,
-        };
-        match self.tried {
-            Some(lease) if may_be_ours => Need::Delete(lease),
-            _ => Need::Forget,
         }
     }
 

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::super::Content;
-use super::{Claim, Key, Leases, Past};
+use super::super::heirs::rank;
+use super::{Bequest, Claim, Key, Leases, Past};
 use crate::model::{LeaseId, MemberOptions, Revision};
 use crate::store::{Entry, Event};
 
@@ -129,8 +130,13 @@ impl Key {
     }
 
     fn is_ours(&mut self, entry: &Entry, holder: Holder) {
-        if self.claim == Claim::New && !self.taking {
-            self.outdated = !self.is_in(entry);
+        match self.claim {
+            Claim::New if !self.taking => self.outdated = !self.is_in(entry),
+            // Another's, until it was left to us.
+            Claim::New | Claim::Theirs | Claim::Withdrawn => {
+                self.outdated |= !self.is_in(entry) || self.is_of_another(entry);
+            }
+            Claim::Mine => self.outdated |= self.is_of_another(entry),
         }
         self.claim = Claim::Mine;
         self.question = None;
@@ -140,6 +146,14 @@ impl Key {
         self.first.get_or_insert(rank(entry));
         let options = serde_json::from_slice::<Map<String, Value>>(&entry.value);
         self.drain = options.ok().and_then(|mut options| options.remove("drain"));
+    }
+
+    /// Whether it has a rank that we never gave it.
+    fn is_of_another(&self, entry: &Entry) -> bool {
+        let says = MemberOptions::parse(&entry.value).ok();
+        let says = says.and_then(|parsed| parsed.options.since);
+        says.zip(self.first)
+            .is_some_and(|(says, first)| says != first)
     }
 
     /// Whether the entry holds what is wanted; what is not ours to say in it
@@ -175,6 +189,7 @@ impl Key {
     /// not known whether it was.
     pub fn doubt(&mut self) {
         self.trust = Trust::Doubtful;
+        self.bequest = Bequest::Unknown;
     }
 
     /// What happened cannot be learnt any more, only what is.
@@ -214,13 +229,6 @@ impl Holder {
 /// What of the options a publisher or an operator adds to what is wanted.
 fn is_foreign(name: &str) -> bool {
     matches!(name, "since" | "drain")
-}
-
-/// The first write of this incarnation.
-fn rank(entry: &Entry) -> Revision {
-    let written = entry.mod_revision;
-    let options = MemberOptions::parse(&entry.value);
-    options.map_or(written, |parsed| parsed.options.rank(written))
 }
 
 /// Whether its holder came after an earlier life that this one goes on with.

@@ -7,16 +7,17 @@ use serde_json::Value;
 use tokio::sync::watch as latest;
 use tokio::time::Instant;
 
-use super::{KEYS, TTL, content, options};
+use super::{KEYS, TTL, content, heirs, options, own};
 use crate::model::{LeaseId, Revision};
 use crate::publisher::driver::Driver;
 use crate::publisher::state::Step;
-use crate::publisher::{Report, Standing, Wanted, WantedKey};
+use crate::publisher::{Content, Report, Standing, Wanted, WantedKey};
 use crate::store::memory::MemoryStore;
 use crate::store::watches::next;
 use crate::store::{Entry, Store};
 
 pub(super) struct Publisher {
+    pub(super) who: usize,
     pub(super) driver: Driver<MemoryStore>,
     pub(super) wanted: Wanted,
     pub(super) leases: BTreeSet<LeaseId>,
@@ -32,10 +33,13 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(store: &MemoryStore) -> Self {
+    pub(super) fn new(store: &MemoryStore, who: usize) -> Self {
         let (report, _) = latest::channel(Report::default());
+        let mut driver = Driver::new(store.clone(), TTL, report);
+        driver.inherited_by(Some(heirs(who)));
         Self {
-            driver: Driver::new(store.clone(), TTL, report),
+            who,
+            driver,
             wanted: Wanted::default(),
             leases: BTreeSet::new(),
             forbidden: BTreeMap::new(),
@@ -114,6 +118,18 @@ impl Publisher {
                 let ranked = since.is_none_or(|since| since < after.mod_revision.0);
                 assert!(ranked || !self.history_is_whole, "{since:?} in {after:?}");
             }
+            (Step::HandOver(..), Some(before), Some(after)) => {
+                let is_its = |entry: &Entry| {
+                    let lease = entry.lease;
+                    lease.is_some_and(|lease| self.leases.contains(&lease))
+                };
+                assert!(is_its(before) && !is_its(after), "{before:?} {after:?}");
+                let heir = store.peek(&own(1 - self.who)).expect("it is there");
+                assert_eq!(after.lease, heir.lease);
+                let wants = heirs(self.who).wants;
+                assert!(wants(&heir.value, key), "{key} is not wanted: {heir:?}");
+                assert_eq!(rank(after), rank(before), "{key}");
+            }
             _ => panic!("{step:?} made {after:?} of {before:?}"),
         }
     }
@@ -141,7 +157,28 @@ impl Publisher {
                 wanted.or_insert_with(|| WantedKey::new(content(0))).content = content(value);
             }
         }
+        self.announce();
         self.driver.state.want(&self.wanted);
+    }
+
+    /// Whether the entry holds what it wants.
+    pub(super) fn wants(&self, key: &str, entry: &Entry) -> bool {
+        let mut found = options(entry);
+        found.remove("since");
+        self.wanted
+            .keys
+            .get(key)
+            .is_some_and(|wanted| wanted.content == Content::Member(found))
+    }
+
+    /// Says which keys it wants.
+    fn announce(&mut self) {
+        let own = own(self.who);
+        self.wanted.keys.remove(&own);
+        let names: Vec<&str> = self.wanted.keys.keys().map(String::as_str).collect();
+        let names = Content::Plain(names.join(",").into_bytes());
+        self.taking.insert(own.clone());
+        self.wanted.keys.insert(own, WantedKey::new(names));
     }
 
     pub(super) fn tell(&mut self, key: &str) {

@@ -14,7 +14,7 @@ use tokio::time::advance;
 
 use self::actor::Publisher;
 use self::world::{World, happening};
-use super::{Content, Report, Standing, Wanted, WantedKey};
+use super::{Content, Heirs, Report, Standing, Wanted, WantedKey};
 use crate::process::health::{Health, Heartbeat};
 use crate::store::memory::MemoryStore;
 use crate::store::{Entry, Store, Transaction};
@@ -24,6 +24,25 @@ const TTL: Duration = Duration::from_secs(30);
 
 fn content(weight: u8) -> Content {
     Content::Member(Map::from_iter([("weight".to_owned(), weight.into())]))
+}
+
+/// Below it each says which keys it wants.
+const HEIRS: &str = "/i/";
+
+fn own(who: usize) -> String {
+    format!("{HEIRS}{who}")
+}
+
+fn heirs(who: usize) -> Heirs {
+    Heirs {
+        prefix: HEIRS.to_owned(),
+        own: own(who),
+        wants: |value, key| {
+            String::from_utf8_lossy(value)
+                .split(',')
+                .any(|one| one == key)
+        },
+    }
 }
 
 fn options(entry: &Entry) -> Map<String, Value> {
@@ -72,7 +91,7 @@ async fn an_edit_by_an_operator_stays_when_the_value_changes() {
     run_dry(publisher, &world.store).await;
     assert_eq!(
         world.store.counts().writes,
-        2,
+        3,
         "an edit is no reason to write"
     );
     publisher.want(1, 2);
@@ -124,6 +143,7 @@ async fn run_for(store: &MemoryStore, time: Duration, heartbeat: Option<Heartbea
         wanted,
         report,
         memory: None,
+        heirs: None,
         heartbeat,
     };
     publisher.run(tokio::time::sleep(time)).await;

@@ -76,18 +76,21 @@ pub(super) struct World {
     pub(super) compacted: Revision,
     snapshot: Snapshot,
     silence: u8,
+    /// By an operator: then what it holds is not ours to say.
+    is_edited: bool,
 }
 
 impl World {
     pub(super) fn new() -> Self {
         let store = MemoryStore::new();
-        let publishers = [Publisher::new(&store), Publisher::new(&store)];
+        let publishers = [0, 1].map(|who| Publisher::new(&store, who));
         Self {
             snapshot: store.snapshot(),
             store,
             publishers,
             compacted: Revision(0),
             silence: 0,
+            is_edited: false,
         }
     }
 
@@ -95,7 +98,7 @@ impl World {
         use Happening::*;
         let store = self.store.clone();
         match happening {
-            Step(who) => drop(self.publishers[who].step(&store).await),
+            Step(who) => drop(self.step(who).await),
             Deliver(who) => drop(self.publishers[who].deliver()),
             Want(who, keys, value) => self.publishers[who].want(keys, value),
             Tell(who, key) => self.publishers[who].tell(KEYS[key]),
@@ -108,7 +111,10 @@ impl World {
             }
             OperatorDeletes(key) => self.operator_deletes(KEYS[key]).await,
             OperatorWrites(key) => self.operator(Transaction::put(KEYS[key], "mine")).await,
-            OperatorEdits(key) => self.operator_edits(KEYS[key]).await,
+            OperatorEdits(key) => {
+                self.is_edited = true;
+                self.operator_edits(KEYS[key]).await;
+            }
             AnswerIsLost => store.lose_next_answers(1),
             CallFails => store.fail_next(1),
             WatchesBreak => store.break_watches(),
@@ -129,6 +135,19 @@ impl World {
             }
             TimePasses(seconds) => self.time_passes(seconds).await,
         }
+    }
+
+    async fn step(&mut self, who: usize) -> Option<Step> {
+        let store = self.store.clone();
+        let before = self.store.revision();
+        let step = self.publishers[who].step(&store).await;
+        if let Some(Step::HandOver(key, _)) = &step
+            && self.store.revision() > before
+        {
+            // Whoever left it had published it against that word.
+            self.publishers[1 - who].forbidden.remove(key);
+        }
+        step
     }
 
     /// No watch that is not broken is silent for so long.
@@ -174,7 +193,7 @@ impl World {
 
     pub(super) fn restart(&mut self, who: usize) {
         let wanted = std::mem::take(&mut self.publishers[who].wanted);
-        self.publishers[who] = Publisher::new(&self.store);
+        self.publishers[who] = Publisher::new(&self.store, who);
         self.publishers[who].driver.state.want(&wanted);
         self.publishers[who].taking = wanted.keys.keys().cloned().collect();
         self.publishers[who].wanted = wanted;
@@ -185,7 +204,7 @@ impl World {
         let Some(tenure) = before.driver.state.tenure() else {
             return;
         };
-        let mut publisher = Publisher::new(&self.store);
+        let mut publisher = Publisher::new(&self.store, who);
         publisher.wanted = std::mem::take(&mut before.wanted);
         publisher.history_is_whole = before.history_is_whole;
         publisher.leases.insert(tenure.lease);
@@ -211,9 +230,9 @@ impl World {
         let mut quiet = 0;
         for _ in 0..PATIENCE {
             let mut moved = false;
-            for publisher in &mut self.publishers {
-                let step = publisher.step(&self.store).await;
-                let told = publisher.deliver();
+            for who in 0..2 {
+                let step = self.step(who).await;
+                let told = self.publishers[who].deliver();
                 moved |= step.is_some() || told;
                 if told || !matches!(step, None | Some(Step::Renew(_))) {
                     quiet = 0;
@@ -255,8 +274,9 @@ impl World {
                     .is_some_and(own);
                 match publisher.standing(key) {
                     None => {
-                        // What a restore brought back ends with the lease.
-                        let allowed = !has || !publisher.history_is_whole;
+                        // What a restore brought back ends with the lease; what another gave it is
+                        // looked for when it is told what is to stay.
+                        let allowed = !has || !publisher.history_is_whole || publisher.stays;
                         assert!(!wanted && allowed, "{key} is left behind");
                     }
                     Some(Standing::Published {
@@ -266,6 +286,7 @@ impl World {
                     }) => {
                         let entry = entry.as_ref().expect("published means there");
                         assert_eq!((entry.mod_revision, entry.lease), (at, Some(lease)));
+                        assert!(self.is_edited || publisher.wants(key, entry), "{entry:?}");
                     }
                     Some(Standing::StandingBy { holder }) => {
                         let entry = entry.as_ref().expect("standing by somebody");
