@@ -8,6 +8,7 @@
 mod ends;
 mod instance;
 mod kills;
+mod revisions;
 mod serves;
 
 use std::process::ExitCode;
@@ -59,13 +60,15 @@ fn main() -> ExitCode {
     let mut trials = trials!(
         tasks, rig,
         serves: from_start_to_stop, not_ready_and_ready_again, dead_by_its_probes,
-            an_operator_deletes_its_key, killed_and_adopted, adopted_at_once, another_definition, a_paused_container,
-            drained_until_the_last_connection_is_over, nowhere;
+            an_operator_deletes_its_key, killed_and_adopted, adopted_at_once,
+            another_definition, a_paused_container, drained_until_the_last_connection_is_over, nowhere;
         ends: by_itself, out_of_memory, never_healthy, removed_by_somebody, while_it_starts,
             two_of_one_instance;
-        kills: at_every_moment, while_it_is_pulled, among_neighbours, its_name_is_taken, what_was_told_to_end_is_not_adopted;
+        kills: at_every_moment, while_it_is_pulled, among_neighbours, its_name_is_taken,
+            what_was_told_to_end_is_not_adopted;
+        revisions: in_every_order;
     );
-    let soak = trials!(tasks, rig, kills: at_any_time;);
+    let soak = trials!(tasks, rig, kills: at_any_time; revisions: killed_in_every_order;);
     let soak = soak.into_iter().map(|trial| trial.with_ignored_flag(true));
     trials.extend(soak);
     let conclusion = libtest_mimic::run(&arguments, trials);
