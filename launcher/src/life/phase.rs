@@ -80,7 +80,10 @@ impl Phase {
                 Health::Down(answer) | Health::Dead(answer) => format!("unhealthy: {answer}"),
                 Health::Unknown | Health::Up => "running".to_owned(),
             },
-            Self::Withdraw => format!("withdrawing {} keys, {left}", facts.keys.present),
+            Self::Withdraw => match facts.keys.present {
+                1 => format!("withdrawing its key, {left}"),
+                keys => format!("withdrawing {keys} keys, {left}"),
+            },
             Self::Confirm => format!("waiting until no new connection comes, {left}"),
             Self::Drain => match facts.connections {
                 Some(connections) => format!("draining: {connections} connections, {left}"),

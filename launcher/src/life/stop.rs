@@ -1,12 +1,27 @@
 //! From what is so to what is to be done: the way out.
 
+use std::time::Duration;
+
 use super::state::{Told, find};
-use super::{Action, Facts, Life, Phase};
+use super::{Action, Facts, Life, OWN_FAILURE, Phase};
+
+/// A Docker that does not answer is waited for so long, beside the grace period. Whoever stops a
+/// unit, or a host, does not wait for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Life {
     pub(super) fn end(&mut self, facts: &Facts) -> Option<Action> {
         let is_late = self.is_over(facts.now);
         let is_up = self.is_up(facts);
+        if self.phase >= Phase::Stop && self.is_given_up(facts) {
+            let message = format!(
+                "Docker has not answered for {PATIENCE:?}: what runs was not ended; the next start \
+                 looks after it"
+            );
+            self.fail(OWN_FAILURE, message);
+            self.enter(Phase::Exit, facts.now);
+            return None;
+        }
         match self.phase {
             // Keys that do not go in time end with their lease.
             Phase::Withdraw if facts.keys.present == 0 || is_late => self.pass(facts),
@@ -22,6 +37,11 @@ impl Life {
             _ => {}
         }
         None
+    }
+
+    fn is_given_up(&self, facts: &Facts) -> bool {
+        let patience = self.terms.grace + PATIENCE;
+        facts.containers.is_none() && facts.now >= self.since + patience
     }
 
     fn pass(&mut self, facts: &Facts) {

@@ -63,6 +63,9 @@ async fn happens(world: &mut World, life: &mut Life, event: Event) {
 async fn whole_life(events: Vec<Event>) {
     let mut world = World::new();
     let mut life = Life::new(world.terms.clone(), Instant::now());
+    let docker_was_away = events
+        .iter()
+        .any(|event| matches!(event, Event::Docker(false)));
     for event in events {
         happens(&mut world, &mut life, event).await;
         if world.step(&mut life).await.exit.is_some() {
@@ -73,6 +76,11 @@ async fn whole_life(events: Vec<Event>) {
     world.runtime.set_up(true);
     world.etcd = true;
     world.end(&mut life).await;
+    if docker_was_away && !world.ours().is_empty() {
+        // It was not waited for without end. The next one finds what this one left.
+        let mut next = Life::new(world.terms.clone(), Instant::now());
+        world.end(&mut next).await;
+    }
     world.check_left();
 }
 

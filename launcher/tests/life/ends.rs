@@ -240,3 +240,20 @@ async fn docker_is_waited_for() {
     assert_eq!(world.end(&mut life).await.code, 0);
     world.check_left();
 }
+
+/// Not for ever: a host that goes down does not get up again for it.
+#[tokio::test(start_paused = true)]
+async fn docker_is_not_waited_for_without_end_when_it_is_to_end() {
+    let mut world = World::new();
+    let (mut life, _) = world.live().await;
+    world.runtime.set_up(false);
+    let began = Instant::now();
+    let exit = world.end(&mut life).await;
+    failed(&exit, OWN_FAILURE, &["Docker has not answered for 30s"]);
+    assert!(began.elapsed() < std::time::Duration::from_mins(2));
+    // The next one finds what this one left.
+    world.runtime.set_up(true);
+    let mut next = Life::new(world.terms.clone(), Instant::now());
+    assert_eq!(world.end(&mut next).await.code, 0);
+    world.check_left();
+}

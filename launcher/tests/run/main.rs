@@ -12,6 +12,7 @@ mod kills;
 mod output;
 mod refused;
 mod registry;
+mod revisions;
 mod serves;
 mod undefined;
 mod without_docker;
@@ -100,8 +101,9 @@ fn main() -> ExitCode {
             paused_for_longer_than_its_lease;
         without_docker: restarted, restarted_and_its_containers_ended, at_start,
             told_to_end_at_start, frozen, told_to_end_while_frozen;
+        revisions: in_every_order;
     );
-    let soak = trials!(tasks, rig, kills: at_any_time;);
+    let soak = trials!(tasks, rig, kills: at_any_time; revisions: killed_in_every_order;);
     let soak = soak.into_iter().map(|trial| trial.with_ignored_flag(true));
     trials.extend(soak);
     let conclusion = libtest_mimic::run(&arguments, trials);
