@@ -9,7 +9,7 @@ use clap::Args;
 use presence::model::ServiceName;
 use presence::process::args::ListenArgs;
 use presence::process::daemon::Daemon;
-use presence::process::exit::{Failure, OrExit, USAGE};
+use presence::process::exit::{Failure, OrExit};
 use presence::process::health::Health;
 use presence::process::host_address::AddressArgs;
 use presence::process::shutdown::Shutdown;
@@ -109,13 +109,9 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(code))
 }
 
-/// Of the codes of other commands only that of a wrong command line is kept: any other one is the
-/// container's.
+/// Any other code may be a container's.
 fn own(failure: Failure) -> Failure {
-    match failure.code() {
-        USAGE => failure,
-        _ => failure.with_code(OWN_FAILURE),
-    }
+    failure.with_code(OWN_FAILURE)
 }
 
 impl RunArgs {

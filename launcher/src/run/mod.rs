@@ -30,6 +30,7 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
+use presence::model::DefinitionRevision;
 use presence::process::complaint::Complaint;
 use presence::process::exit::Failure;
 use presence::process::health::Health;
@@ -51,6 +52,7 @@ use self::order::Plan;
 use self::teller::Teller;
 use crate::assemble::{HostFacts, Metadata};
 use crate::definitions::{Definitions, Found};
+use crate::instance::InstanceName;
 use crate::life::{Exit, OWN_FAILURE};
 use crate::logs::{Origin, Sink};
 use crate::publish::{self, Publication};
@@ -92,7 +94,7 @@ pub struct Parts<R, S> {
 /// Runs it until it has ended, by itself or because it was told to: gives the exit code of the
 /// container, or 0 if it was told to.
 pub async fn run<R: ContainerRuntime, S: Store>(parts: Parts<R, S>) -> Result<u8, Failure> {
-    let why = match parts.find().await {
+    let why = match parts.find_or_go_on().await {
         Ok(Some(found)) => match parts.start(&found).await {
             Ok(exit) => return over(exit),
             Err(failure) => Some(failure),
@@ -116,6 +118,35 @@ fn over(exit: Exit) -> Result<u8, Failure> {
 }
 
 impl<R: ContainerRuntime, S: Store> Parts<R, S> {
+    /// The definition, or else that of what runs since an earlier life: somebody's mistake in the
+    /// newest one ends nothing that serves.
+    async fn find_or_go_on(&self) -> Result<Option<Found>, Failure> {
+        let failure = match self.find().await {
+            Err(failure) if self.order.identity.instance == InstanceName::Newest => failure,
+            found => return found,
+        };
+        let Some(revision) = self.running().await else {
+            return Err(failure);
+        };
+        let (name, instance) = (
+            &self.order.identity.service,
+            InstanceName::Revision(revision),
+        );
+        let found = self.definitions.find(name, instance, |_| ()).await;
+        if found.is_ok() {
+            tracing::error!("{failure}; {revision}, which runs since an earlier start, goes on");
+        }
+        found.map(Some).map_err(|_| failure)
+    }
+
+    /// The revision of what runs.
+    async fn running(&self) -> Option<DefinitionRevision> {
+        let listed = timeout(PATIENCE, self.runtime.list(&self.order.identity));
+        let listed = listed.await.ok()?.ok()?;
+        let mut up = listed.iter().filter(|(_, container)| container.is_up());
+        up.find_map(|(_, container)| container.revision())
+    }
+
     /// The definition; `None` if it was told to end before there was one.
     async fn find(&self) -> Result<Option<Found>, Failure> {
         let mut teller = self.teller();

@@ -94,7 +94,7 @@ fn main() -> ExitCode {
             a_name_that_another_has, an_image_that_is_nowhere;
         registry: pulled_with_words, not_there, down, refuses_connections, wants_credentials,
             told_to_end_in_the_middle, silent, says_nothing;
-        undefined: nothing_at_all, does_not_parse, refused_by_the_policy, unknown_revision,
+        undefined: nothing_at_all, a_mistake_ends_nothing_that_serves, does_not_parse, refused_by_the_policy, unknown_revision,
             wrong_arguments;
         output: each_line_once_though_launcher_is_killed, nothing_lost_at_the_end;
         without_etcd: at_start_with_what_was_kept, at_start_without, while_it_runs, at_stop,

@@ -1,7 +1,7 @@
 //! Nothing that could be started.
 
-use crate::Rig;
 use crate::instance::name;
+use crate::{DEADLINE, Rig};
 
 pub async fn nothing_at_all(rig: &Rig) {
     let mut web = rig.started(rig.plain(&name())).await;
@@ -41,4 +41,17 @@ pub async fn wrong_arguments(rig: &Rig) {
     let launch = launch.args(["--policy", "/no/such/policy.yaml"]);
     let mut web = rig.started(launch).await;
     web.fails(125, &["/no/such/policy.yaml"]).await;
+}
+
+/// Launcher was killed, and the newest definition is somebody's mistake: what serves goes on.
+pub async fn a_mistake_ends_nothing_that_serves(rig: &Rig) {
+    let mut web = rig.ready("").await;
+    let id = web.inspect("{{.Id}}").await;
+    web.kill().await.unwrap();
+    web.launch().define("imge: nginx").unwrap();
+    web.again().await;
+    web.wait_ready(DEADLINE).await.unwrap();
+    assert_eq!(web.inspect("{{.Id}}").await, id);
+    assert!(web.log().contains("did you mean"), "{}", web.log());
+    web.end().await;
 }
