@@ -73,7 +73,8 @@ struct Living<R> {
 }
 
 impl<R: ContainerRuntime> Driver<R> {
-    /// Ends what runs of other definitions, and what was being ended already, with all that belongs to an ordinary stop.
+    /// Ends what runs of other definitions, and what was being ended already, with all that belongs
+    /// to an ordinary stop.
     pub(super) async fn end_others(&mut self, terms: &Terms) {
         while let Some(revision) = self.other(terms.revision).await {
             tracing::info!("{revision} of an earlier life still runs, and is ended first");
