@@ -167,9 +167,7 @@ impl State {
 
     /// The next step for our own key among those of the heirs, or for the others.
     fn step(&mut self, now: Instant, of_own: bool) -> Option<Step> {
-        let own = self.own.as_ref();
-        let lags = own.and_then(|own| self.keys.get(own));
-        let lags = lags.is_some_and(Key::lags);
+        let (own, lags) = (self.own.as_ref(), self.lags());
         let is_meant = |name: &String| (own == Some(name)) == of_own;
         let mut ready = self.keys.iter_mut().filter(|(name, _)| is_meant(name));
         ready.find_map(|(name, key)| match key.waits_until(now) {
@@ -177,6 +175,12 @@ impl State {
             None if lags && !of_own && key.leaves() => None,
             None => step(name, key, &self.leases, own.is_some() && !of_own),
         })
+    }
+
+    /// Whether our own key is about to say something else: until it does, no key leaves.
+    fn lags(&self) -> bool {
+        let own = self.own.as_ref().and_then(|own| self.keys.get(own));
+        own.is_some_and(Key::lags)
     }
 
     fn forget(&mut self, now: Instant) {
@@ -198,8 +202,10 @@ impl State {
 
     /// When [`Self::next`] has something to say, if nothing happens before.
     pub fn wakes_at(&self, now: Instant) -> Option<Instant> {
+        let lags = self.lags();
         let keys = self.keys.values();
         let keys = keys.filter_map(|key| match key.need(&self.leases) {
+            Some(_) if lags && key.leaves() => None,
             Some(_) => Some(key.waits_until(now).unwrap_or(now)),
             None => key.awaits_until(),
         });
