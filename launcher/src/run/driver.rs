@@ -15,10 +15,11 @@ use presence::process::words::chain;
 use tokio::sync::watch;
 use tokio::time::{Instant, interval, sleep};
 
+use super::REMINDER;
 use super::beside::{Beside, Surroundings};
 use super::connections;
 use super::ending::Ending;
-use super::eyes::{Eyes, REMINDER, known};
+use super::eyes::{Eyes, known};
 use super::teller::{Teller, state_of};
 use crate::instance::InstanceState;
 use crate::life::{Action, Exit, Facts, Health, Life, NO_DOCKER, Phase, Step, Terms, carry_out};

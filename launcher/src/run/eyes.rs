@@ -9,6 +9,7 @@ use presence::process::complaint::Complaint;
 use presence::process::words::chain;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::REMINDER;
 use crate::life::{Life, Phase};
 use crate::runtime::{Container, ContainerRuntime, Identity, Ours, RuntimeError, State};
 
@@ -24,8 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const AFTERTHOUGHT: Duration = Duration::from_millis(300);
 /// The exit code that SIGKILL leaves: the kernel's, too, where memory is short.
 const KILLED: u8 = 137;
-/// That Docker does not answer is said again so often.
-pub(super) const REMINDER: Duration = Duration::from_mins(5);
 
 type Nudges = BoxStream<'static, Result<(), RuntimeError>>;
 type Containers = Vec<(Ours, Container)>;
