@@ -9,6 +9,7 @@ pub mod desired;
 pub mod history;
 #[cfg(feature = "ipvs")]
 pub mod host;
+pub mod identity;
 pub mod manager;
 pub mod metrics;
 pub mod observed;
