@@ -23,9 +23,9 @@ mod wait;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use presence::keys::{DEFAULT_PREFIX, Tree, TreeKey};
+use presence::keys::TreeKey;
 use presence::model::{BalancerId, MemberKey};
-use presence::process::args::CommonArgs;
+use presence::process::args::{CommonArgs, PrefixArgs};
 use presence::process::cli::{CompletionsArgs, ManArgs};
 use presence::process::etcd_args::EtcdArgs;
 use presence::process::exit::Failure;
@@ -128,10 +128,8 @@ struct TreeArgs {
     #[command(flatten)]
     common: CommonArgs,
 
-    /// Where the tree of load balancers is in etcd
-    #[arg(long, visible_alias = "config-path", value_name = "PATH",
-          default_value = DEFAULT_PREFIX, value_parser = Tree::new)]
-    prefix: Tree,
+    #[command(flatten)]
+    prefix: PrefixArgs,
 }
 
 impl TreeArgs {

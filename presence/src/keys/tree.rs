@@ -1,4 +1,5 @@
 use std::fmt;
+use std::str::FromStr;
 
 use super::{KeyError, STATUS_ROOT, launcher, segments, service_monitor};
 use crate::model::{BalancerId, Class, InvalidName, Kind, MemberKey, excerpt};
@@ -42,6 +43,11 @@ impl Tree {
             let allowed = format!("{taken}/ holds other keys of the scheme; choose another");
             return Err(InvalidName::new("prefix", prefix, allowed));
         }
+        if root.ends_with("-status") {
+            let allowed = "a path that does not end in -status is expected: the statuses of \
+                           another tree are stored there";
+            return Err(InvalidName::new("prefix", prefix, allowed));
+        }
         Ok(Self {
             root: root.to_owned(),
         })
@@ -82,7 +88,22 @@ impl Tree {
 
     /// What the key names.
     pub fn parse(&self, key: &str) -> Result<TreeKey, KeyError> {
-        let segments = segments(key, &self.root)?;
+        TreeKey::read(key, &segments(key, &self.root)?)
+    }
+}
+
+/// The part of a key below the prefix, as `elb/us-east-1/web/config`.
+impl FromStr for TreeKey {
+    type Err = KeyError;
+
+    fn from_str(below: &str) -> Result<Self, KeyError> {
+        Self::read(below, &below.split('/').collect::<Vec<_>>())
+    }
+}
+
+impl TreeKey {
+    /// From the segments below the prefix; errors name `key`.
+    fn read(key: &str, segments: &[&str]) -> Result<Self, KeyError> {
         if segments == ["config"] {
             return Ok(TreeKey::Config);
         }
@@ -351,6 +372,21 @@ mod tests {
     }
 
     #[test]
+    fn a_key_without_its_prefix_names_the_same() {
+        for below in [
+            "config",
+            "elb/us-east-1/web/config",
+            "ipvs/lb-1/10.0.0.1:80/single/10.0.0.2:80",
+        ] {
+            let key = tree().complete(below);
+            assert_eq!(below.parse(), tree().parse(&key));
+        }
+        let error = "elb/us-east-1/web".parse::<TreeKey>().unwrap_err();
+        let expected = "key \"elb/us-east-1/web\" has 3 segments below the prefix; ";
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+
+    #[test]
     fn keys_elsewhere_are_not_of_this_tree() {
         for key in ["/lbManager", "/lbManager2/config", "config", ""] {
             assert_eq!(
@@ -387,5 +423,14 @@ mod tests {
             );
         }
         assert!(Tree::new("/launcher2").is_ok());
+        for prefix in ["/two-status", "/two-status//", "/a/b-status"] {
+            assert_eq!(
+                Tree::new(prefix).unwrap_err().to_string(),
+                format!(
+                    "prefix {prefix:?} is not valid: a path that does not end in -status is \
+                     expected: the statuses of another tree are stored there"
+                )
+            );
+        }
     }
 }

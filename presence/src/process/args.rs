@@ -1,6 +1,7 @@
 //! Flags that every binary has.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,6 +10,7 @@ use super::exit::Failure;
 use super::http::{Endpoint, ListenError};
 use super::logging::LogFormat;
 use super::state_file::{StateDir, StateError};
+use crate::keys::{DEFAULT_PREFIX, Tree};
 use crate::model::{HostId, InvalidName};
 
 /// Flags of all commands.
@@ -28,6 +30,24 @@ pub struct CommonArgs {
         global = true
     )]
     pub log_format: LogFormat,
+}
+
+/// Flags of commands that read or write a tree of load balancers.
+#[derive(Debug, Clone, Args)]
+pub struct PrefixArgs {
+    /// The etcd path of the tree of load balancers
+    #[arg(long = "prefix", visible_alias = "config-path", value_name = "PATH",
+          default_value = DEFAULT_PREFIX, value_parser = Tree::new)]
+    pub tree: Tree,
+}
+
+/// Most callers need nothing but the tree.
+impl Deref for PrefixArgs {
+    type Target = Tree;
+
+    fn deref(&self) -> &Tree {
+        &self.tree
+    }
 }
 
 /// The host name is not fit for a host ID.
@@ -138,6 +158,8 @@ mod tests {
         common: CommonArgs,
         #[command(flatten)]
         daemon: DaemonArgs,
+        #[command(flatten)]
+        prefix: PrefixArgs,
     }
 
     fn cli(arguments: &[&str]) -> Result<Cli, String> {
@@ -154,6 +176,22 @@ mod tests {
         let error = cli(&["--host-id", "a/b"]).unwrap_err();
         let expected = "host ID \"a/b\" is not valid: 1 to 128 of A-Z a-z 0-9 . _ - are expected";
         assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn the_tree_is_at_the_prefix() {
+        for (arguments, root) in [
+            (&[][..], "/lbManager"),
+            (&["--prefix=/two/"], "/two"),
+            (&["--config-path", "/two"], "/two"),
+        ] {
+            assert_eq!(cli(arguments).unwrap().prefix.tree.to_string(), root);
+        }
+        for prefix in ["", "/", "/two-status", "/launcher"] {
+            let error = cli(&[&format!("--prefix={prefix}")]).unwrap_err();
+            let expected = format!("prefix {prefix:?} is not valid: ");
+            assert!(error.contains(&expected), "{error}");
+        }
     }
 
     #[test]

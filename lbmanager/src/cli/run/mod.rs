@@ -159,7 +159,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Failure> {
         ));
     }
     Ok(Settings {
-        tree: args.tree.prefix.clone(),
+        tree: args.tree.prefix.tree.clone(),
         host: args.tree.common.host_id()?,
         settle: args.settle,
         resync: args.resync,

@@ -59,7 +59,7 @@ pub(super) async fn run<S: Store>(
     // Who cannot reach etcd at all is told at once; later it is waited for.
     read::whole(&store, &args.tree).await?;
     let mut tasks = JoinSet::new();
-    let empty = Tree::new(Arc::new(args.tree.prefix.clone()));
+    let empty = Tree::new(Arc::new(args.tree.prefix.tree.clone()));
     let prefix = args.tree.prefix.prefix();
     let mut trees = manager::mirror(&store, prefix, empty, None, &mut tasks, &shutdown);
     let prefix = keys::status::balancers_prefix();
