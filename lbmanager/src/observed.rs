@@ -33,6 +33,9 @@ pub enum Condition {
     InService,
     /// It does not, and why, in the load balancer's words.
     OutOfService(String),
+    /// It was registered, and the load balancer has not begun to check it, in
+    /// its words.
+    Registering(String),
     /// It was deregistered, and finishes the connections that it has.
     Draining,
     /// The load balancer does not know, in its words.

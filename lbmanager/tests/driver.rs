@@ -376,3 +376,59 @@ async fn a_single_member_that_never_serves_is_taken_out_again() {
     world.until_registered(&[A]).await;
     assert!(world.backend.gaps().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_time_limit_starts_when_the_load_balancer_begins_to_check() {
+    // Twice as long as the health check and half of it take.
+    let slow = FakeBackend::default().with_registration(Duration::from_secs(30));
+    let mut world = World::new(slow);
+    world.start();
+    let key = |member: &str| World::key(member).replace("multiple", "single");
+    world.put(&key(A), "").await;
+    world.until_registered(&[A]).await;
+    world.pass(Duration::from_mins(1)).await;
+    world.put(&key(B), "").await;
+    world.until_registered(&[A, B]).await;
+    world.until_registered(&[B]).await;
+    assert_eq!(world.backend.gaps(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_balancer_that_never_begins_to_check_is_not_waited_for_for_ever() {
+    let mut world = World::new(FakeBackend::default());
+    world.start();
+    let key = |member: &str| World::key(member).replace("multiple", "single");
+    world.put(&key(A), "").await;
+    world.until_registered(&[A]).await;
+    world.pass(Duration::from_mins(1)).await;
+    world.backend = world
+        .backend
+        .clone()
+        .with_registration(Duration::from_hours(2));
+    world.backend.set_in_service(&World::id(), &[A]);
+    world.put(&key(B), "").await;
+    world.until_registered(&[A, B]).await;
+    world.until_registered(&[A]).await;
+    assert_eq!(world.status().unwrap().failed.unwrap().member.as_str(), B);
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_is_asked_until_a_member_is_in_service_however_long_that_takes() {
+    let mut world = World::new(FakeBackend::default());
+    world.backend.set_sick(&World::id(), &[A]);
+    world.put(&World::key(A), "").await;
+    world.start();
+    world.until_registered(&[A]).await;
+    // Much longer than the health check takes.
+    world.pass(Duration::from_mins(3)).await;
+    world.backend.forget_calls();
+    world.pass(Duration::from_mins(1)).await;
+    let asked = world.backend.calls().len();
+    assert!((3..=6).contains(&asked), "{asked} calls in a minute");
+    world.backend.set_sick(&World::id(), &[]);
+    world.pass(Duration::from_secs(20)).await;
+    assert_eq!(
+        world.status().unwrap().members.get(A).unwrap().state,
+        lbmanager::record::State::Serving
+    );
+}

@@ -17,7 +17,10 @@ use presence::model::{Class, MemberId};
 
 use crate::desired::Desired;
 use crate::observed::Observed;
-use crate::record::{Reason, Record, Role, Withheld};
+use crate::record::{MemberRecord, Reason, Record, Role, Withheld};
+
+/// Longer than this a load balancer is not waited for to begin its checks.
+const REGISTRATION: Duration = Duration::from_mins(5);
 
 /// Everything else that a plan depends on.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +63,9 @@ pub enum Waiting {
     No,
     /// That one who is to serve gets in service: soon.
     ForService,
+    /// That one who is to serve and had its time gets in service after all.
+    /// Nothing but the status depends on it.
+    ForHealth,
     /// That one who is held gets unhealthy, or another gets in service:
     /// perhaps never.
     ForHeld,
@@ -78,7 +84,7 @@ impl Plan {
 
     /// Whether health has to be asked for again.
     pub fn is_waiting(&self) -> bool {
-        self.waiting != Waiting::No
+        matches!(self.waiting, Waiting::ForService | Waiting::ForHeld)
     }
 }
 
@@ -158,8 +164,15 @@ fn waiting(record: &Record, scene: &Scene<'_>) -> Waiting {
             Manner::Careful | Manner::WhenReplaced | Manner::Quiesce
         )
     });
+    let is_idle = |(member, known): (&MemberId, &MemberRecord)| {
+        known.wanted == Role::Serve
+            && scene.observed.registered(member)
+            && !scene.observed.serves(member)
+    };
     if scene.coming {
         Waiting::ForService
+    } else if record.members.iter().any(is_idle) {
+        Waiting::ForHealth
     } else if held && scene.context.frozen.is_none() {
         Waiting::ForHeld
     } else {
@@ -176,8 +189,17 @@ fn is_coming(member: &MemberId, record: &Record, observed: &Observed, context: &
 
 /// When a member that was registered should have been in service.
 fn deadline(member: &MemberId, record: &Record, observed: &Observed) -> Option<Timestamp> {
-    let registered_at = record.members.get(member)?.registered_at?;
-    Some(after(registered_at, observed.patience()))
+    time_limit(record.members.get(member)?, observed)
+}
+
+/// The time limit begins when the load balancer begins to check the member.
+fn time_limit(known: &MemberRecord, observed: &Observed) -> Option<Timestamp> {
+    let checks = if known.unchecked {
+        REGISTRATION
+    } else {
+        Duration::ZERO
+    };
+    Some(after(known.registered_at?, checks + observed.patience()))
 }
 
 fn look_again(record: &Record, observed: &Observed, context: &Context) -> Option<Timestamp> {
@@ -191,11 +213,12 @@ fn look_again(record: &Record, observed: &Observed, context: &Context) -> Option
         .members
         .iter()
         .filter(|(member, _)| observed.registered(member) && !observed.serves(member))
-        .filter_map(|(_, known)| known.registered_at)
-        .flat_map(|at| {
-            let assumed = observed.unreadable.is_some();
-            let assumed = assumed.then(|| after(at, observed.healthy_after));
-            [Some(after(at, observed.patience())), assumed]
+        .flat_map(|(_, known)| {
+            let assumed = known
+                .registered_at
+                .filter(|_| observed.unreadable.is_some())
+                .map(|at| after(at, observed.healthy_after));
+            [time_limit(known, observed), assumed]
         })
         .flatten();
     let rejected = context.rejected.values().copied();

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use presence::model::MemberId;
 
-use super::{Context, after, removal};
+use super::{Context, REGISTRATION, after, removal, time_limit};
 use crate::desired::Desired;
 use crate::observed::{Condition, Observed};
 use crate::record::{Contact, MemberRecord, Record, Role, State};
@@ -107,26 +107,25 @@ fn see(
     observed: &Observed,
     now: Timestamp,
 ) {
-    if let Some(Condition::OutOfService(_) | Condition::Unknown(_)) = condition
-        && is_new(known.state)
-        && known.registered_at.is_none()
-    {
-        known.registered_at = Some(now);
-    }
     // One that was in service has had its time, however short it was.
     let was_up = matches!(known.state, State::Serving | State::OutOfService);
-    let in_time = |at| after(at, observed.patience()) > now;
-    let coming = !was_up && known.registered_at.is_some_and(in_time);
+    note_start(known, condition, was_up, now);
+    let in_time = time_limit(known, observed).is_some_and(|at| at > now);
+    let coming = in_time && (known.unchecked || !was_up);
     let (state, detail) = match condition {
         None if rejected => (State::Rejected, known.detail.take()),
         None => (State::Absent, None),
         Some(Condition::InService) => (State::Serving, None),
         Some(Condition::Draining) => (State::Draining, None),
-        Some(Condition::OutOfService(why) | Condition::Unknown(why)) if coming => {
-            (State::Registering, Some(why.clone()))
-        }
-        Some(Condition::OutOfService(why) | Condition::Unknown(why)) => {
-            (State::OutOfService, Some(why.clone()))
+        Some(
+            Condition::OutOfService(why) | Condition::Registering(why) | Condition::Unknown(why),
+        ) => {
+            let state = if coming {
+                State::Registering
+            } else {
+                State::OutOfService
+            };
+            (state, Some(why.clone()))
         }
     };
     if condition.is_none() {
@@ -134,6 +133,32 @@ fn see(
     }
     known.state = state;
     known.detail = detail;
+}
+
+/// When the time limit of a member starts.
+fn note_start(
+    known: &mut MemberRecord,
+    condition: Option<&Condition>,
+    was_up: bool,
+    now: Timestamp,
+) {
+    let unchecked = matches!(condition, Some(Condition::Registering(_)));
+    let was_unchecked = std::mem::replace(&mut known.unchecked, unchecked);
+    let checked = matches!(
+        condition,
+        Some(Condition::OutOfService(_) | Condition::Unknown(_))
+    );
+    if (unchecked || checked) && is_new(known.state) && known.registered_at.is_none() {
+        known.registered_at = Some(now);
+    }
+    if unchecked && !was_unchecked && was_up {
+        // It was registered again.
+        known.registered_at = Some(now);
+    }
+    if checked && was_unchecked {
+        let latest = known.registered_at.map(|at| after(at, REGISTRATION));
+        known.registered_at = latest.map(|latest| latest.min(now));
+    }
 }
 
 /// Forgets members that are neither listed, nor there, nor about to be.

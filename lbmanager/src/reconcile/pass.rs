@@ -379,7 +379,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     }
 
     fn next(&mut self, plan: &Plan, orders: &Orders, acted: bool) -> Option<Duration> {
-        let soon = acted || plan.waiting == Waiting::ForService;
+        let soon = acted || matches!(plan.waiting, Waiting::ForService | Waiting::ForHealth);
         let poll = if soon {
             Some(self.polls.failed())
         } else {

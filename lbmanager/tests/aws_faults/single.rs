@@ -89,3 +89,25 @@ async fn a_publisher_that_writes_its_key_again_takes_nothing_over() {
     rig.assert_kept("web", &[B]);
     assert_eq!(rig.lb("web").registered().len(), 1);
 }
+
+#[tokio::test]
+async fn a_member_that_aws_registers_for_longer_than_its_health_check_takes_serves() {
+    let rig = Rig::start().await;
+    let check = HealthCheck {
+        interval: 5,
+        healthy_threshold: 2,
+        ..HealthCheck::default()
+    };
+    rig.aws.create(REGION, "web").health_check(check);
+    put(&rig, A).await;
+    rig.until_serving("web", &[A]).await;
+    // AWS reports that registration is in progress all that time.
+    rig.lb("web").health_delay(Duration::from_secs(20));
+    let begin = Instant::now();
+    put(&rig, B).await;
+    rig.until_registered("web", &[A, B]).await;
+    rig.until_registered("web", &[B]).await;
+    rig.until_serving("web", &[B]).await;
+    assert_no_gap(&rig, begin);
+    rig.assert_kept("web", &[B]);
+}

@@ -25,6 +25,15 @@ struct State {
     vague: BTreeSet<MemberId>,
     missing: BTreeSet<BalancerId>,
     health_delay: Duration,
+    registration: Duration,
+    draining: Duration,
+    leaving: BTreeMap<BalancerId, Members>,
+    unmentioned: BTreeSet<MemberId>,
+    lingering: BTreeSet<MemberId>,
+    kept: BTreeSet<MemberId>,
+    established: BTreeSet<MemberId>,
+    failing_describes: usize,
+    empty_describes: usize,
     gaps: Vec<String>,
 }
 
@@ -52,6 +61,60 @@ impl FakeBackend {
         self
     }
 
+    /// So long after it is registered, a member is reported as being registered.
+    pub fn with_registration(self, time: Duration) -> Self {
+        self.state().registration = time;
+        self
+    }
+
+    /// Deregistered members drain for so long.
+    pub fn with_draining(self, time: Duration) -> Self {
+        self.state().draining = time;
+        self
+    }
+
+    /// Deregisters members by hand.
+    pub fn tamper_out(&self, id: &BalancerId, members: &[&str]) {
+        let mut state = self.state();
+        let balancer = state.balancers.entry(id.clone()).or_default();
+        balancer.retain(|member, _| !members.contains(&member.as_str()));
+    }
+
+    /// As if these members had been in service for long.
+    pub fn set_in_service(&self, id: &BalancerId, members: &[&str]) {
+        let members = members.iter().map(|member| id.member(member).unwrap());
+        self.state().established = members.collect();
+    }
+
+    /// Health leaves these members out, or does not any more.
+    pub fn set_unmentioned(&self, id: &BalancerId, members: &[&str]) {
+        let members = members.iter().map(|member| id.member(member).unwrap());
+        self.state().unmentioned = members.collect();
+    }
+
+    /// Health reports these members as being deregistered though they are
+    /// registered, or does not any more.
+    pub fn set_lingering(&self, id: &BalancerId, members: &[&str]) {
+        let members = members.iter().map(|member| id.member(member).unwrap());
+        self.state().lingering = members.collect();
+    }
+
+    /// Deregistering this member is rejected from now on.
+    pub fn keep(&self, id: &BalancerId, member: &str) {
+        let member = id.member(member).unwrap();
+        self.state().kept.insert(member);
+    }
+
+    /// The next so many describes fail.
+    pub fn fail_describes(&self, n: usize) {
+        self.state().failing_describes = n;
+    }
+
+    /// The next so many describes list no member.
+    pub fn empty_describes(&self, n: usize) {
+        self.state().empty_describes = n;
+    }
+
     /// Puts members in by hand, in service at once.
     pub fn tamper(&self, id: &BalancerId, members: &[&str]) {
         let mut state = self.state();
@@ -69,6 +132,12 @@ impl FakeBackend {
     pub fn refuse(&self, id: &BalancerId, member: &str) {
         let member = id.member(member).unwrap();
         self.state().refused.insert(member);
+    }
+
+    /// No such member gets in service, until this is called with no member.
+    pub fn set_sick(&self, id: &BalancerId, members: &[&str]) {
+        let members = members.iter().map(|member| id.member(member).unwrap());
+        self.state().sick = members.collect();
     }
 
     pub fn never_healthy(&self, id: &BalancerId, member: &str) {
@@ -138,7 +207,9 @@ impl FakeBackend {
 
 impl State {
     fn serves(&self, member: &MemberId, since: Instant) -> bool {
-        !self.sick.contains(member) && since.elapsed() >= self.health_delay
+        let delay = self.health_delay.max(self.registration);
+        let is_up = self.established.contains(member) || since.elapsed() >= delay;
+        is_up && !self.sick.contains(member)
     }
 
     fn serving(&self, id: &BalancerId) -> usize {
@@ -164,9 +235,18 @@ impl Backend for FakeBackend {
         if state.missing.contains(id) {
             return Err(BackendError::NotFound("there is no such one".to_owned()));
         }
+        if state.failing_describes > 0 {
+            state.failing_describes -= 1;
+            return Err(BackendError::Unavailable("no description".to_owned()));
+        }
         let members = state.balancers.entry(id.clone()).or_default();
+        let mut registered: BTreeSet<MemberId> = members.keys().cloned().collect();
+        if state.empty_describes > 0 {
+            state.empty_describes -= 1;
+            registered.clear();
+        }
         Ok(Described {
-            registered: members.keys().cloned().collect(),
+            registered,
             healthy_after: HEALTHY_AFTER,
         })
     }
@@ -178,9 +258,14 @@ impl Backend for FakeBackend {
             return Err(BackendError::Unavailable("no answer".to_owned()));
         }
         let members = state.balancers.get(id).into_iter().flatten();
+        let members = members.filter(|(member, _)| !state.unmentioned.contains(*member));
         let conditions = members.map(|(member, since)| {
             let condition = if state.vague.contains(member) {
                 Condition::Unknown("transient error".to_owned())
+            } else if state.lingering.contains(member) {
+                Condition::Draining
+            } else if !state.established.contains(member) && since.elapsed() < state.registration {
+                Condition::Registering("in progress".to_owned())
             } else if state.serves(member, *since) {
                 Condition::InService
             } else {
@@ -188,7 +273,10 @@ impl Backend for FakeBackend {
             };
             (member.clone(), condition)
         });
-        Ok(Health::Read(conditions.collect()))
+        let leaving = state.leaving.get(id).into_iter().flatten();
+        let leaving = leaving.filter(|(_, since)| since.elapsed() < state.draining);
+        let leaving = leaving.map(|(member, _)| (member.clone(), Condition::Draining));
+        Ok(Health::Read(leaving.chain(conditions).collect()))
     }
 
     async fn register(&self, id: &BalancerId, members: &BTreeSet<MemberId>) -> Outcome {
@@ -215,6 +303,9 @@ impl Backend for FakeBackend {
             }
             let balancer = state.balancers.entry(id.clone()).or_default();
             balancer.entry(member.clone()).or_insert_with(Instant::now);
+            if let Some(leaving) = state.leaving.get_mut(id) {
+                leaving.remove(member);
+            }
             if outcome.error.is_none() {
                 outcome.done.insert(member.clone());
             }
@@ -234,15 +325,25 @@ impl Backend for FakeBackend {
             };
         }
         let before = state.serving(id);
+        let (kept, done): (BTreeSet<_>, BTreeSet<_>) = members
+            .iter()
+            .cloned()
+            .partition(|member| state.kept.contains(member));
         let balancer = state.balancers.entry(id.clone()).or_default();
-        balancer.retain(|member, _| !members.contains(member));
+        let left: Vec<_> = balancer
+            .extract_if(.., |member, _| done.contains(member))
+            .map(|(member, _)| (member, Instant::now()))
+            .collect();
+        state.leaving.entry(id.clone()).or_default().extend(left);
         if before > 0 && state.serving(id) == 0 {
             let gap = format!("{id} lost its last member in service with {members:?}");
             state.gaps.push(gap);
         }
+        let why = |member| (member, "there is no such instance".to_owned());
         Outcome {
-            done: members.clone(),
-            ..Outcome::default()
+            done,
+            rejected: kept.into_iter().map(why).collect(),
+            error: None,
         }
     }
 }

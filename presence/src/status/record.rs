@@ -77,9 +77,15 @@ pub struct MemberRecord {
     /// This tree put it there, or was about to. Written before it is done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub placed: bool,
-    /// When it was registered, or first seen registered and not in service.
+    /// Start of its time limit: when it was registered, or first seen
+    /// registered and not in service, or when the load balancer began to check
+    /// it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registered_at: Option<Timestamp>,
+    /// The load balancer reports that registration is in progress: it has not
+    /// begun to check it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unchecked: bool,
     /// Since when it gets no new connections because it leaves: IPVS, where
     /// that is for the manager to see to.
     #[serde(skip_serializing_if = "Option::is_none")]

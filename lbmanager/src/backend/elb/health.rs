@@ -46,6 +46,7 @@ fn condition(state: &InstanceState) -> Condition {
     match state.state().unwrap_or_default() {
         "InService" if is_leaving(state) => Condition::Draining,
         "InService" => Condition::InService,
+        "OutOfService" if is_registering(state) => Condition::Registering(words(state)),
         "OutOfService" => Condition::OutOfService(words(state)),
         _ => Condition::Unknown(words(state)),
     }
@@ -53,8 +54,17 @@ fn condition(state: &InstanceState) -> Condition {
 
 /// "Instance deregistration currently in progress."
 fn is_leaving(state: &InstanceState) -> bool {
-    let description = state.description().unwrap_or_default();
-    description.to_ascii_lowercase().contains("deregistration")
+    description(state).contains("deregistration")
+}
+
+/// "Instance registration is still in progress." No health check has been made
+/// yet.
+fn is_registering(state: &InstanceState) -> bool {
+    description(state).contains("registration is still in progress")
+}
+
+fn description(state: &InstanceState) -> String {
+    state.description().unwrap_or_default().to_ascii_lowercase()
 }
 
 /// AWS's description: it says what to do, such as "Instance is in the EC2
@@ -98,7 +108,7 @@ mod tests {
                     "ELB",
                     "Instance registration is still in progress.",
                 ),
-                Condition::OutOfService("Instance registration is still in progress.".into()),
+                Condition::Registering("Instance registration is still in progress.".into()),
             ),
             (
                 state("OutOfService", "Instance", "N/A"),
