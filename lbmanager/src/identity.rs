@@ -2,28 +2,9 @@
 
 use std::fmt;
 
+pub use presence::keys::status::ManagerRole as Role;
 use presence::model::HostId;
 use serde::{Deserialize, Serialize};
-
-/// What a manager does. Two managers of one host ID with different roles share
-/// nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Manages load balancers of AWS.
-    Aws,
-    /// Manages this host's virtual services.
-    Ipvs,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Aws => "aws",
-            Self::Ipvs => "ipvs",
-        })
-    }
-}
 
 /// The owner of what a manager remembers, and of the virtual services that it
 /// created. If any part differs, the memory is another one.

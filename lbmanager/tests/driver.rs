@@ -193,7 +193,7 @@ async fn when_all_leases_end_at_once_some_stay_and_the_last_for_ever() {
         "never the last"
     );
     assert!(world.backend.gaps().is_empty());
-    let key = presence::keys::status::release(&World::id());
+    let key = support::status().release(&World::id());
     world.put(&key, "").await;
     world.until_registered(&[]).await;
     world
@@ -226,9 +226,9 @@ async fn a_restored_snapshot_removes_nobody_until_released() {
         3,
         "a restart forgets nothing"
     );
-    world.put(&presence::keys::status::release_all(), "").await;
+    world.put(&support::status().release_all(), "").await;
     world.until_registered(&[A, C]).await;
-    let key = presence::keys::status::release_all();
+    let key = support::status().release_all();
     world
         .until("the release is deleted", |world| {
             world.store.peek(&key).is_none()

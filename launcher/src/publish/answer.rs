@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use presence::keys::status::Report;
+use presence::keys::status::BalancerStatusKey;
 use presence::model::{Kind, MemberId, MemberKey, Revision};
 use presence::status::Record;
 use presence::status::record::{MemberRecord, Reason, Role, State};
@@ -16,7 +16,7 @@ pub(super) struct Answer {
 }
 
 /// The answers that are there.
-pub(super) type Answers = BTreeMap<Report, Answer>;
+pub(super) type Answers = BTreeMap<BalancerStatusKey, Answer>;
 
 /// How far a member is on its way out. Later ones are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,7 +129,7 @@ fn words(state: State) -> &'static str {
 pub(super) fn unserved(
     member: &MemberKey,
     at: Revision,
-    concerned: &BTreeSet<Report>,
+    concerned: &BTreeSet<BalancerStatusKey>,
     answers: &Answers,
 ) -> Option<String> {
     concerned.iter().find_map(|report| {
@@ -146,7 +146,7 @@ pub(super) fn unserved(
 pub(super) fn out(
     member: &MemberKey,
     gone: Revision,
-    concerned: &BTreeSet<Report>,
+    concerned: &BTreeSet<BalancerStatusKey>,
     answers: &Answers,
 ) -> (Out, String) {
     let kind = member.balancer.kind();
@@ -168,7 +168,7 @@ fn absent(kind: Kind) -> Out {
     }
 }
 
-fn said_of(report: &Report, why: &str) -> String {
+fn said_of(report: &BalancerStatusKey, why: &str) -> String {
     let balancer = report.balancer();
     let (kind, region, name) = (balancer.kind(), balancer.region(), balancer.name());
     match report.host() {

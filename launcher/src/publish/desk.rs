@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::inquiry::Inquiry;
 use super::judge::{self, Ledger, Reached};
+use super::places::tree;
 use super::{Parts, Standing, Wish};
 use crate::definition::{Scope, Target};
 use crate::instance::{InstanceState, State};
@@ -264,7 +265,7 @@ impl<S: Store> Work<S> {
             .is_some_and(|open| open.covers(&members))
         {
             let wanted = !members.is_empty();
-            self.inquiry = wanted.then(|| Inquiry::open(&self.store, members));
+            self.inquiry = wanted.then(|| Inquiry::open(&self.store, &tree().status(), members));
         }
         let hearing = self.inquiry.as_ref().and_then(Inquiry::hear);
         let reached = match wish.publish {

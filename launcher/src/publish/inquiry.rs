@@ -9,9 +9,10 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::select_all;
 use presence::departure::{Change, Step};
-use presence::keys::status::{self, Report, StatusKey};
+use presence::keys::StatusTree;
+use presence::keys::status::{BalancerStatusKey, StatusKey};
 use presence::mirror::{Connection, Mirror, Snapshot, View};
-use presence::model::{BalancerId, MemberId, MemberKey, Revision};
+use presence::model::{BalancerId, Kind, MemberId, MemberKey, Revision};
 use presence::process::shutdown::{Shutdown, Trigger};
 use presence::status::{Managers, Record};
 use presence::store::{Entry, Store};
@@ -41,10 +42,10 @@ struct Heard<V> {
 }
 
 impl Inquiry {
-    pub fn open<S: Store>(store: &S, members: BTreeSet<MemberKey>) -> Self {
+    pub fn open<S: Store>(store: &S, keys: &StatusTree, members: BTreeSet<MemberKey>) -> Self {
         let (end, shutdown) = Shutdown::manual();
         let mut tasks = JoinSet::new();
-        let managers = (status::managers_prefix(), Managers::default());
+        let managers = (keys.managers_prefix(), Managers::new(keys.clone()));
         let managers = follow(store, managers, &mut tasks, &shutdown);
         let mut balancers: BTreeMap<&BalancerId, BTreeSet<MemberId>> = BTreeMap::new();
         for member in &members {
@@ -53,11 +54,16 @@ impl Inquiry {
         }
         let balancers = balancers.into_iter().map(|(balancer, ours)| {
             let empty = Reports {
+                keys: keys.clone(),
                 balancer: balancer.clone(),
                 ours: Arc::new(ours),
                 answers: Answers::new(),
             };
-            let what = (status::reports_on(balancer), empty);
+            let begin = match balancer.kind() {
+                Kind::Ipvs => keys.hosts_prefix(),
+                _ => format!("{}{balancer}", keys.aws_prefix()),
+            };
+            let what = (begin, empty);
             follow(store, what, &mut tasks, &shutdown)
         });
         Self {
@@ -151,6 +157,7 @@ fn follow<S: Store, V: View>(
 /// What the managers say of our members in one load balancer.
 #[derive(Debug, Clone)]
 struct Reports {
+    keys: StatusTree,
     balancer: BalancerId,
     ours: Arc<BTreeSet<MemberId>>,
     answers: Answers,
@@ -158,8 +165,8 @@ struct Reports {
 
 impl Reports {
     /// Keys on `lb10` begin as those on `lb1` do.
-    fn report(&self, key: &str) -> Option<Report> {
-        match key.parse() {
+    fn report(&self, key: &str) -> Option<BalancerStatusKey> {
+        match self.keys.parse(key) {
             Ok(StatusKey::Balancer(report)) if *report.balancer() == self.balancer => Some(report),
             _ => None,
         }

@@ -1,6 +1,7 @@
 //! What managers say, written by the test in their place.
 
-use presence::keys::status;
+use presence::keys::Tree;
+use presence::keys::status::{ManagerRole, StatusTree};
 use presence::model::{BalancerId, HostId, Kind, MemberId, Region, Revision};
 use presence::status::record::{MemberRecord, Role, State};
 use presence::status::{Claim, Record};
@@ -30,6 +31,10 @@ const VIRTUAL: Case = Case {
     publish: "/lbManager/ipvs/edge/10.0.0.1:80/multiple/$HOST_IP:$HOST_PORT",
 };
 
+fn status_tree() -> StatusTree {
+    Tree::new("/lbManager").unwrap().status()
+}
+
 struct Told {
     store: MemoryStore,
     host: HostId,
@@ -46,9 +51,19 @@ impl Told {
             case,
         };
         let edge = Region::parse(Kind::Ipvs, "edge").unwrap();
-        let claim = Claim::new("machine".to_owned(), [Kind::Elb, Kind::Ipvs], &[edge]);
-        let claim = claim.to_json();
-        told.put(&status::manager(&told.host), claim).await;
+        for (role, claim) in [
+            (
+                ManagerRole::Aws,
+                Claim::new("machine".to_owned(), [Kind::Elb], &[]),
+            ),
+            (
+                ManagerRole::Ipvs,
+                Claim::new("machine".to_owned(), [Kind::Ipvs], &[edge]),
+            ),
+        ] {
+            let key = status_tree().manager(&told.host, role);
+            told.put(&key, claim.to_json()).await;
+        }
         told
     }
 
@@ -88,7 +103,7 @@ impl Told {
             members: [(member, known)].into_iter().collect(),
             ..Record::default()
         };
-        let key = status::balancer(&self.host, &self.balancer);
+        let key = status_tree().balancer(&self.host, &self.balancer);
         self.put(&key, record.to_json()).await;
     }
 

@@ -64,7 +64,9 @@ pub(super) async fn run(args: DrainArgs, drain: bool) -> Result<ExitCode, Failur
     tell(&member, drain, written.is_some())?;
     if let Some(revision) = written {
         let goal = if drain { Goal::Out } else { Goal::Serving };
-        args.wait.member(&store, &member, revision, goal).await?;
+        args.wait
+            .member(&store, &args.tree, &member, revision, goal)
+            .await?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -44,7 +44,7 @@ pub(super) async fn run(args: PurgeArgs) -> Result<ExitCode, Failure> {
     if !args.wait.is_asked_for() {
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some(left) = args.wait.forgotten(&store, &id).await? {
+    if let Some(left) = args.wait.forgotten(&store, &args.tree, &id).await? {
         return Err(refused(format!(
             "{id}: no manager took note within {}: {left} is still there. Is there a manager, and \
              does it reach etcd? The purge stands",

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use presence::keys::status::{self, Report};
+use presence::keys::status::{BalancerStatusKey, ManagerRole};
 use presence::keys::{Tree as Keyspace, TreeKey};
 use presence::mirror::View;
 use presence::model::{BalancerId, Class, MemberId, MemberKey};
 use presence::process::exit::Failure;
+use presence::status::Managers;
 use presence::store::{Entry, Store};
 
 use super::{TreeArgs, refused, words};
@@ -19,15 +20,17 @@ use crate::tree::{BalancerTree, Tree};
 /// Everything, of all load balancers.
 pub(super) struct Whole {
     pub tree: Tree,
-    pub reports: BTreeMap<Report, Record>,
+    pub reports: BTreeMap<BalancerStatusKey, Record>,
 }
 
 /// Reads everything.
 pub(super) async fn whole<S: Store>(store: &S, args: &TreeArgs) -> Result<Whole, Failure> {
     // The tree second, so that no status is newer than it.
-    let reports = reports(store, &status::balancers_prefix()).await?;
+    let keys = args.prefix.status();
+    let mut all = reports(store, args, &keys.aws_prefix()).await?;
+    all.extend(reports(store, args, &keys.hosts_prefix()).await?);
     let tree = tree(store, args).await?;
-    Ok(Whole { tree, reports })
+    Ok(Whole { tree, reports: all })
 }
 
 /// Reads the tree alone.
@@ -70,7 +73,7 @@ pub(super) struct Keys {
     pub config: Option<Entry>,
     pub members: Vec<(MemberKey, Entry)>,
     pub tree: BalancerTree,
-    pub reports: BTreeMap<Report, Record>,
+    pub reports: BTreeMap<BalancerStatusKey, Record>,
 }
 
 /// Reads one load balancer.
@@ -79,7 +82,7 @@ pub(super) async fn one<S: Store>(
     args: &TreeArgs,
     id: &BalancerId,
 ) -> Result<Keys, Failure> {
-    let reports = reports_on(store, id).await?;
+    let reports = reports_on(store, args, id).await?;
     let listing = store.list(&args.prefix.below(id), None).await?;
     let tree = view(&args.prefix, &listing.entries);
     let tree = tree.balancer(id).map(|tree| (**tree).clone());
@@ -99,22 +102,50 @@ pub(super) async fn one<S: Store>(
     Ok(keys)
 }
 
-/// What the managers report on one load balancer.
+/// What the managers report on one load balancer: for IPVS those of the hosts
+/// that claim its region.
 pub(super) async fn reports_on<S: Store>(
     store: &S,
+    args: &TreeArgs,
     id: &BalancerId,
-) -> Result<BTreeMap<Report, Record>, Failure> {
-    let mut reports = reports(store, &status::reports_on(id)).await?;
-    reports.retain(|report, _| report.balancer() == id);
+) -> Result<BTreeMap<BalancerStatusKey, Record>, Failure> {
+    let keys = args.prefix.status();
+    let mut reports = BTreeMap::new();
+    for status in statuses_of(store, args, id).await? {
+        let key = keys.status(&status);
+        if let Some(entry) = store.get(&key).await?.entry
+            && let Some((status, record)) = manager::report(&keys, &key, &entry)
+        {
+            reports.insert(status, record);
+        }
+    }
     Ok(reports)
 }
 
-/// The reports whose keys begin so.
+/// The statuses that there may be of one load balancer.
+pub(super) async fn statuses_of<S: Store>(
+    store: &S,
+    args: &TreeArgs,
+    id: &BalancerId,
+) -> Result<BTreeSet<BalancerStatusKey>, Failure> {
+    if ManagerRole::of(id.kind()) == ManagerRole::Aws {
+        let host = args.common.host_id()?;
+        return Ok(BTreeSet::from([BalancerStatusKey::by(&host, id)]));
+    }
+    let keys = args.prefix.status();
+    let claims = store.list(&keys.managers_prefix(), None).await?;
+    let mut managers = Managers::new(keys);
+    managers.list_all(&claims.entries);
+    Ok(managers.concerned(id))
+}
+
+/// The statuses whose keys begin with this.
 pub(super) async fn reports<S: Store>(
     store: &S,
-    begin: &str,
-) -> Result<BTreeMap<Report, Record>, Failure> {
-    let (_, reports) = manager::reports(store, begin).await?;
+    args: &TreeArgs,
+    prefix: &str,
+) -> Result<BTreeMap<BalancerStatusKey, Record>, Failure> {
+    let (_, reports) = manager::reports(store, &args.prefix.status(), prefix).await?;
     let reports = reports.into_iter();
     Ok(reports
         .map(|(report, (_, record))| (report, record))

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use presence::keys;
-use presence::keys::status::Report;
+use presence::keys::status::BalancerStatusKey;
 use presence::model::BalancerId;
 use presence::process::cli;
 use presence::process::exit::Failure;
@@ -48,8 +47,8 @@ pub(super) async fn run(args: ReleaseArgs) -> Result<ExitCode, Failure> {
     let store = args.tree.one_shot().await?;
     let reports = reports(&store, &args.tree, balancer.as_ref()).await?;
     let key = match &balancer {
-        None => keys::status::release_all(),
-        Some(id) => keys::status::release(id),
+        None => args.tree.prefix.status().release_all(),
+        Some(id) => args.tree.prefix.status().release(id),
     };
     let value = format!(r#"{{"at": "{:.0}"}}"#, jiff::Timestamp::now());
     edit::commit(&store, Transaction::put(key.clone(), value)).await?;
@@ -73,9 +72,9 @@ async fn reports<S: Store>(
     store: &S,
     args: &TreeArgs,
     balancer: Option<&BalancerId>,
-) -> Result<BTreeMap<Report, Record>, Failure> {
+) -> Result<BTreeMap<BalancerStatusKey, Record>, Failure> {
     let Some(id) = balancer else {
-        return read::reports(store, &keys::status::balancers_prefix()).await;
+        return Ok(read::whole(store, args).await?.reports);
     };
     let keys = read::one(store, args, id).await?;
     if keys.is_unknown() {
@@ -86,7 +85,7 @@ async fn reports<S: Store>(
     Ok(keys.reports)
 }
 
-fn words(name: &str, reports: &BTreeMap<Report, Record>) -> String {
+fn words(name: &str, reports: &BTreeMap<BalancerStatusKey, Record>) -> String {
     let withheld = reports.iter().flat_map(|(report, record)| {
         let of = record.withheld.iter();
         of.map(|(member, why)| format!("  {}: {member}: {}", report.balancer(), why.reason))

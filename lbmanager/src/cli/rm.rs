@@ -40,7 +40,7 @@ pub(super) async fn run(args: RmArgs) -> Result<ExitCode, Failure> {
     let revision = delete(&store, &args.tree, &member).await?;
     cli::print(format!("{member}: deleted at revision {revision}\n").as_bytes())?;
     args.wait
-        .member(&store, &member, revision, Goal::Out)
+        .member(&store, &args.tree, &member, revision, Goal::Out)
         .await?;
     Ok(ExitCode::SUCCESS)
 }

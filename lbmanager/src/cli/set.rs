@@ -88,7 +88,7 @@ pub(super) async fn run(args: SetArgs) -> Result<ExitCode, Failure> {
         Goal::Serving
     };
     args.wait
-        .member(&store, &member, written.revision, goal)
+        .member(&store, &args.tree, &member, written.revision, goal)
         .await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
-use presence::keys::status::{self, Report};
+use futures::future::select_all;
+use presence::keys::status::BalancerStatusKey;
 use presence::model::{BalancerId, MemberKey, Revision};
 use presence::process::duration;
 use presence::process::exit::Failure;
 use presence::store::{Store, Watch, WatchMessage};
 
-use super::{read, refused, words};
+use super::{TreeArgs, read, refused, words};
 use crate::record::{Record, State};
 
 /// `--wait`.
@@ -30,7 +31,7 @@ pub(super) enum Goal {
     Out,
 }
 
-type Reports = BTreeMap<Report, Record>;
+type Reports = BTreeMap<BalancerStatusKey, Record>;
 
 impl WaitArgs {
     /// Waits, if asked to, until the status of the load balancer shows that
@@ -38,11 +39,12 @@ impl WaitArgs {
     pub(super) async fn member<S: Store>(
         &self,
         store: &S,
+        args: &TreeArgs,
         member: &MemberKey,
         revision: Revision,
         goal: Goal,
     ) -> Result<(), Failure> {
-        let left = self.reports(store, &member.balancer, |reports| {
+        let left = self.reports(store, args, &member.balancer, |reports| {
             missing(reports, member, revision, goal)
         });
         match left.await? {
@@ -59,10 +61,12 @@ impl WaitArgs {
     pub(super) async fn forgotten<S: Store>(
         &self,
         store: &S,
+        args: &TreeArgs,
         id: &BalancerId,
     ) -> Result<Option<String>, Failure> {
-        let left = self.reports(store, id, |reports| {
-            let left = reports.keys().cloned().map(status::StatusKey::Balancer);
+        let keys = args.prefix.status();
+        let left = self.reports(store, args, id, |reports| {
+            let left = reports.keys().map(|status| keys.status(status));
             (!reports.is_empty()).then(|| words::list(left))
         });
         left.await
@@ -71,7 +75,7 @@ impl WaitArgs {
     /// Waits, if asked to, until a key is gone. Whether it still is there.
     pub(super) async fn gone<S: Store>(&self, store: &S, key: &str) -> Result<bool, Failure> {
         let look = async || Ok(store.get(key).await?.entry.map(|_| ()));
-        Ok(self.until(store, key, look).await?.is_some())
+        Ok(self.until(store, &[key.to_owned()], look).await?.is_some())
     }
 
     /// Whether it was asked for.
@@ -87,19 +91,23 @@ impl WaitArgs {
     async fn reports<S: Store>(
         &self,
         store: &S,
+        args: &TreeArgs,
         id: &BalancerId,
         missing: impl Fn(&Reports) -> Option<String>,
     ) -> Result<Option<String>, Failure> {
-        let look = async || Ok(missing(&read::reports_on(store, id).await?));
-        self.until(store, &status::reports_on(id), look).await
+        let keys = args.prefix.status();
+        let statuses = read::statuses_of(store, args, id).await?;
+        let watched: Vec<String> = statuses.iter().map(|status| keys.status(status)).collect();
+        let look = async || Ok(missing(&read::reports_on(store, args, id).await?));
+        self.until(store, &watched, look).await
     }
 
-    /// Looks again whenever a key changes that begins so, until nothing is
+    /// Looks again whenever one of these keys changes, until nothing is
     /// missing; what still is when the time is over.
     async fn until<S: Store, T>(
         &self,
         store: &S,
-        begin: &str,
+        keys: &[String],
         look: impl AsyncFn() -> Result<Option<T>, Failure>,
     ) -> Result<Option<T>, Failure> {
         let Some(limit) = self.wait else {
@@ -107,13 +115,14 @@ impl WaitArgs {
         };
         let mut missing = None;
         let looking = async {
-            let mut revision = store.get(begin).await?.header.revision;
+            let any = keys.first().map_or("/", String::as_str);
+            let mut revision = store.get(any).await?.header.revision;
             loop {
                 missing = look().await?;
                 if missing.is_none() {
                     return Ok(());
                 }
-                revision = next_change(store, begin, revision).await?;
+                revision = next_change(store, keys, revision).await?;
             }
         };
         // It ends in time or not; what was seen last tells.
@@ -127,13 +136,25 @@ impl WaitArgs {
     }
 }
 
-/// The revision of the next change to a key that begins so.
+/// The revision of the next change to one of these keys.
 async fn next_change<S: Store>(
     store: &S,
-    begin: &str,
+    keys: &[String],
     after: Revision,
 ) -> Result<Revision, Failure> {
-    let mut watch = store.watch(begin, after).await?;
+    let mut changes = Vec::new();
+    for key in keys {
+        let watch = store.watch_key(key, after).await?;
+        changes.push(Box::pin(change(watch, after)));
+    }
+    if changes.is_empty() {
+        // No manager claims it; the time limit ends this.
+        std::future::pending::<()>().await;
+    }
+    select_all(changes).await.0
+}
+
+async fn change(mut watch: impl Watch, after: Revision) -> Result<Revision, Failure> {
     loop {
         match watch.next().await? {
             WatchMessage::Events { events, .. } => {

@@ -3,42 +3,49 @@
 
 use std::time::Duration;
 
-use presence::keys;
+use presence::keys::status::ManagerRole;
 use presence::process::backoff::Backoff;
 use presence::process::complaint::Complaint;
 use presence::process::health::Heartbeat;
 use presence::store::{Listing, Store, StoreError};
 use tokio::time::{Instant, sleep};
 
-use super::{Parts, TURN};
+use super::{Parts, TURN, statuses};
 use crate::peers::keeper::{Keeper, PATIENCE, Standing};
 use crate::peers::{Claim, Taken};
 
-/// The claim, and the status records. Nothing is written before both.
+/// The claims, and the status records. Nothing is written before both.
 pub(super) async fn first<S: Store>(
     parts: &mut Parts<S>,
     heartbeat: &Heartbeat,
-) -> Result<(Option<Keeper<S>>, Listing), Taken> {
-    let claim = parts.claim.take();
+) -> Result<(Vec<Keeper<S>>, Listing), Taken> {
+    let claims = std::mem::take(&mut parts.claims);
+    let roles = parts.roles();
+    let keys = parts.settings.tree.status();
     let mut waiting = Waiting::new(parts, heartbeat);
-    let keeper = match claim {
-        Some(claim) => Some(settle(&mut waiting, claim).await?),
-        None => None,
-    };
-    let prefix = keys::status::balancers_prefix();
+    let mut keepers = Vec::new();
+    for (role, claim) in claims {
+        keepers.push(settle(&mut waiting, role, claim).await?);
+    }
     loop {
         heartbeat.beat();
-        match waiting.parts.store.list(&prefix, None).await {
-            Ok(listing) => return Ok((keeper, listing)),
+        let (store, host) = (&waiting.parts.store, &waiting.parts.settings.host);
+        match statuses::list(store, &keys, host, &roles).await {
+            Ok(listing) => return Ok((keepers, listing)),
             Err(error) => waiting.failed(&error).await,
         }
     }
 }
 
-/// Claims the host ID.
-async fn settle<S: Store>(waiting: &mut Waiting<'_, S>, claim: Claim) -> Result<Keeper<S>, Taken> {
+/// Claims the host ID for a role.
+async fn settle<S: Store>(
+    waiting: &mut Waiting<'_, S>,
+    role: ManagerRole,
+    claim: Claim,
+) -> Result<Keeper<S>, Taken> {
     let parts = waiting.parts;
-    let mut keeper = Keeper::new(parts.store.clone(), parts.settings.host.clone(), claim);
+    let (keys, host) = (parts.settings.tree.status(), parts.settings.host.clone());
+    let mut keeper = Keeper::new(parts.store.clone(), &keys, host, role, claim);
     let mut taken_since = None;
     loop {
         waiting.heartbeat.beat();

@@ -18,7 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::keys::KeyError;
+use presence::keys::status::ManagerRole;
+use presence::keys::{KeyError, StatusTree};
 use presence::mirror::{Connection, Snapshot};
 use presence::model::{BalancerId, Revision};
 use presence::process::clock::Clock;
@@ -27,7 +28,7 @@ use presence::process::exit::Failure;
 use presence::process::health::{Health, Heartbeat};
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
-use presence::store::{Store, StoreError};
+use presence::store::{Listing, Store, StoreError};
 use presence::watch_state::Replaced;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -68,6 +69,8 @@ pub struct Manager<S: Store> {
     pub(crate) store: S,
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
+    pub(crate) keys: StatusTree,
+    pub(crate) roles: BTreeSet<ManagerRole>,
     pub(crate) board: Board,
     pub(crate) reports: watch::Receiver<BTreeMap<BalancerId, Report>>,
     pub(crate) fleet: Fleet,
@@ -246,9 +249,11 @@ impl<S: Store> Manager<S> {
             // the revision seen last; the status records give it away.
             self.take_reports();
             let known = self.history.known();
-            match statuses::statuses(&self.store, &self.settings.host).await {
-                Ok((header, statuses)) => {
+            match self.list_statuses().await {
+                Ok(listing) => {
                     self.take_reports();
+                    let header = listing.header;
+                    let statuses = statuses::statuses_in(&self.keys, listing);
                     let statuses = statuses::revisions(&statuses);
                     let found = self.history.check(&known, header, &statuses, now);
                     self.reconnects = snapshot.reconnects;
@@ -269,6 +274,11 @@ impl<S: Store> Manager<S> {
             self.history.seen(snapshot.header);
         }
         true
+    }
+
+    async fn list_statuses(&self) -> Result<Listing, StoreError> {
+        let host = &self.settings.host;
+        statuses::list(&self.store, &self.keys, host, &self.roles).await
     }
 
     fn report_malformed(&mut self, tree: &Tree) {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use presence::departure::{Change, Step};
-use presence::keys;
+use presence::keys::StatusTree;
+use presence::keys::status::StatusKey;
 use presence::mirror::{Snapshot, View};
 use presence::model::{BalancerId, Revision};
 use presence::store::{Condition, Entry, Store, Transaction};
@@ -17,13 +18,23 @@ use crate::tree::Tree;
 const STANDS: Duration = Duration::from_secs(5);
 
 /// The releases that stand, each with its key's mod_revision.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Releases {
+    keys: StatusTree,
     all: Option<Revision>,
     each: BTreeMap<BalancerId, Revision>,
 }
 
 impl Releases {
+    /// None of this tree is known yet.
+    pub fn new(keys: StatusTree) -> Self {
+        Self {
+            keys,
+            all: None,
+            each: BTreeMap::new(),
+        }
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.all.is_none() && self.each.is_empty()
@@ -54,30 +65,28 @@ impl Releases {
         let all = self
             .all
             .filter(|revision| all_done(*revision))
-            .map(|revision| (keys::status::release_all(), revision));
+            .map(|revision| (self.keys.release_all(), revision));
         let each = self
             .each
             .iter()
             .filter(move |(id, revision)| done(id, **revision))
-            .map(|(id, revision)| (keys::status::release(id), *revision));
+            .map(|(id, revision)| (self.keys.release(id), *revision));
         all.into_iter().chain(each).map(|(key, revision)| {
             Transaction::delete(key.clone()).when(key, Condition::ModRevision(revision))
         })
     }
 
     fn set(&mut self, key: &str, revision: Option<Revision>) {
-        if key == keys::status::release_all() {
-            self.all = revision;
-            return;
+        match (self.keys.parse(key), revision) {
+            (Ok(StatusKey::ReleaseAll), revision) => self.all = revision,
+            (Ok(StatusKey::Release(id)), Some(revision)) => {
+                self.each.insert(id, revision);
+            }
+            (Ok(StatusKey::Release(id)), None) => {
+                self.each.remove(&id);
+            }
+            _ => {}
         }
-        let name = key.strip_prefix(&keys::status::releases_prefix());
-        let Some(id) = name.and_then(|name| name.parse().ok()) else {
-            return;
-        };
-        match revision {
-            Some(revision) => self.each.insert(id, revision),
-            None => self.each.remove(&id),
-        };
     }
 }
 
@@ -104,9 +113,11 @@ impl<S: Store> Manager<S> {
             return;
         }
         if releases.all().is_some() && self.history.frozen().is_some() {
-            match statuses::statuses(&self.store, &self.settings.host).await {
-                Ok((header, statuses)) => {
+            match self.list_statuses().await {
+                Ok(listing) => {
                     tracing::warn!("an operator releases everything; removals go on");
+                    let header = listing.header;
+                    let statuses = statuses::statuses_in(&self.keys, listing);
                     self.history.accept(header, &statuses::revisions(&statuses));
                     self.save_history();
                 }

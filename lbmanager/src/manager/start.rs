@@ -1,11 +1,12 @@
 //! From a configuration to a manager that runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use presence::keys;
+use presence::keys::status::ManagerRole;
 use presence::mirror::{self, Connection, Mirror, View};
 use presence::model::{BalancerId, HostId, Kind};
 use presence::process::clock::Clock;
@@ -50,6 +51,7 @@ impl Settings {
     /// What of it concerns each reconciler.
     pub fn for_reconcilers(&self) -> Arc<reconcile::Settings> {
         Arc::new(reconcile::Settings {
+            keys: self.tree.status(),
             host: self.host.clone(),
             settle: self.settle,
             hold: self.hold,
@@ -78,8 +80,8 @@ pub struct Parts<S> {
     pub whole: Option<Box<dyn whole::Launch>>,
     /// Where the reconcilers of those report.
     pub board: Board,
-    /// What this host's ID is claimed with; `None`: it is not claimed.
-    pub claim: Option<Claim>,
+    /// What this host's ID is claimed with, for each role; none in a dry run.
+    pub claims: Vec<(ManagerRole, Claim)>,
     /// What is remembered of etcd's history.
     pub history: History,
     /// Counts and gauges.
@@ -92,12 +94,21 @@ pub struct Parts<S> {
     pub shutdown: Shutdown,
 }
 
+impl<S> Parts<S> {
+    /// What this manager is responsible for.
+    pub(super) fn roles(&self) -> BTreeSet<ManagerRole> {
+        let kinds = self.launchers.keys().copied();
+        let whole = self.whole.iter().map(|whole| whole.kind());
+        kinds.chain(whole).map(ManagerRole::of).collect()
+    }
+}
+
 /// Claims the host ID, reads the status records, waiting for etcd as long as
 /// it takes, and starts the mirrors. `None`: told to end before.
 pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, Taken> {
     let heartbeat = parts.health.heartbeat("manager", TURN * 30);
     let shutdown = parts.shutdown.clone();
-    let (keeper, listing) = tokio::select! {
+    let (keepers, listing) = tokio::select! {
         biased;
         () = shutdown.triggered() => return Ok(None),
         first = first::first(&mut parts, &heartbeat) => first?,
@@ -119,7 +130,8 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, 
         &parts.shutdown,
     );
     let header = listing.header;
-    let statuses = statuses_in(listing, &parts.settings.host);
+    let keys = parts.settings.tree.status();
+    let statuses = statuses_in(&keys, listing);
     let now = parts.clock.now();
     let known = parts.history.known();
     parts
@@ -133,24 +145,25 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, 
     let _ = remembered.send(Remembered::by(&records));
     let releases = mirror(
         &parts.store,
-        keys::status::releases_prefix(),
-        Releases::default(),
+        keys.releases_prefix(),
+        Releases::new(keys.clone()),
         Some(heartbeat_of(&parts, "mirror of releases")),
         &mut mirrors,
         &parts.shutdown,
     );
     let managers = mirror(
         &parts.store,
-        keys::status::managers_prefix(),
-        Managers::default(),
+        keys.managers_prefix(),
+        Managers::new(keys.clone()),
         Some(heartbeat_of(&parts, "mirror of managers")),
         &mut mirrors,
         &parts.shutdown,
     );
     let mut claim = JoinSet::new();
-    if let Some(keeper) = keeper {
+    for keeper in keepers {
         claim.spawn(keeper.keep(managers.clone()));
     }
+    let roles = parts.roles();
     let regions = parts.whole.as_ref().map(|whole| whole.regions());
     let resync_at = Instant::now() + parts.settings.next_resync();
     Ok(Some(Manager {
@@ -166,6 +179,8 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, 
         store: parts.store,
         clock: parts.clock,
         settings: parts.settings,
+        keys,
+        roles,
         reports: parts.board.watch(),
         board: parts.board,
         history: parts.history,

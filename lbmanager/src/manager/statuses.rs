@@ -1,9 +1,9 @@
 //! Status records, as etcd has them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use presence::keys;
-use presence::keys::status::{Report, StatusKey};
+use presence::keys::StatusTree;
+use presence::keys::status::{BalancerStatusKey, ManagerRole, StatusKey};
 use presence::model::{BalancerId, HostId, MemberId, Revision};
 use presence::store::{Entry, Header, Listing, Store, StoreError};
 
@@ -13,56 +13,77 @@ use crate::tree::Tree;
 /// Status records with the mod_revision of their keys.
 pub(crate) type Statuses = BTreeMap<BalancerId, (Revision, Record)>;
 
-/// The same with who wrote them.
-pub(crate) type Reports = BTreeMap<Report, (Revision, Record)>;
+/// The same with the key that each was written to.
+pub(crate) type Reports = BTreeMap<BalancerStatusKey, (Revision, Record)>;
 
-/// Reads the status of every load balancer.
-pub(super) async fn statuses<S: Store>(
+/// Lists the statuses that a manager of these roles on this host writes, and
+/// no others: other hosts may have very many.
+pub(super) async fn list<S: Store>(
     store: &S,
+    keys: &StatusTree,
     host: &HostId,
-) -> Result<(Header, Statuses), StoreError> {
-    let listing = store.list(&keys::status::balancers_prefix(), None).await?;
-    Ok((listing.header, statuses_in(listing, host)))
+    roles: &BTreeSet<ManagerRole>,
+) -> Result<Listing, StoreError> {
+    let mut all: Option<Listing> = None;
+    for role in roles {
+        let prefix = match role {
+            ManagerRole::Aws => keys.aws_prefix(),
+            ManagerRole::Ipvs => keys.host_prefix(host),
+        };
+        let listing = store.list(&prefix, None).await?;
+        match &mut all {
+            // The first answer's revision is the lower one.
+            Some(all) => all.entries.extend(listing.entries),
+            None => all = Some(listing),
+        }
+    }
+    match all {
+        Some(all) => Ok(all),
+        None => store.list(&keys.releases_prefix(), None).await,
+    }
 }
 
-/// Where each host has its own, this host's.
-pub(super) fn statuses_in(listing: Listing, host: &HostId) -> Statuses {
-    let statuses = reports_in(listing).into_iter();
-    let own = statuses.filter(|(report, _)| report.host().is_none_or(|other| other == host));
-    let statuses = own.map(|(report, status)| (report.balancer().clone(), status));
+/// The statuses in a listing.
+pub(super) fn statuses_in(keys: &StatusTree, listing: Listing) -> Statuses {
+    let statuses = reports_in(keys, listing).into_iter();
+    let statuses = statuses.map(|(report, status)| (report.balancer().clone(), status));
     statuses.collect()
 }
 
-/// Reads the status records whose keys begin so.
+/// Reads the statuses whose keys begin with this.
 pub(crate) async fn reports<S: Store>(
     store: &S,
-    begin: &str,
+    keys: &StatusTree,
+    prefix: &str,
 ) -> Result<(Header, Reports), StoreError> {
-    let listing = store.list(begin, None).await?;
-    Ok((listing.header, reports_in(listing)))
+    let listing = store.list(prefix, None).await?;
+    Ok((listing.header, reports_in(keys, listing)))
 }
 
-fn reports_in(listing: Listing) -> Reports {
+fn reports_in(keys: &StatusTree, listing: Listing) -> Reports {
     let entries = listing.entries.into_iter();
     let reports = entries.filter_map(|(key, entry)| {
-        let (report, record) = report(&key, &entry)?;
+        let (report, record) = report(keys, &key, &entry)?;
         Some((report, (entry.mod_revision, record)))
     });
     reports.collect()
 }
 
-/// The status record that a key holds, if it does and can be read.
-pub(crate) fn report(key: &str, entry: &Entry) -> Option<(Report, Record)> {
-    let Ok(StatusKey::Balancer(report)) = key.parse() else {
+/// The status that a key holds, if it is one.
+pub(crate) fn report(
+    keys: &StatusTree,
+    key: &str,
+    entry: &Entry,
+) -> Option<(BalancerStatusKey, Record)> {
+    let Ok(StatusKey::Balancer(report)) = keys.parse(key) else {
         return None;
     };
     match Record::from_json(&entry.value) {
         Ok(record) => Some((report, record)),
         Err(error) => {
             tracing::error!(
-                "the status {key} cannot be read; the load balancer is treated as new: {error}"
+                "cannot read the status {key}; the load balancer is treated as new: {error}"
             );
-            // It is there, which says whose history this is.
             Some((report, Record::default()))
         }
     }

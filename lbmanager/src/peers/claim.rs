@@ -3,7 +3,6 @@
 //! Status records of virtual services and a host's own region go by the host
 //! ID, so two machines with the same would undo each other's work.
 
-use presence::keys;
 use presence::model::{HostId, LeaseId};
 use presence::status::Claim;
 use presence::store::{Condition, Entry};
@@ -11,14 +10,15 @@ use presence::store::{Condition, Entry};
 /// The host ID is another machine's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the host ID {host} is taken by another machine (machine_id {other}, this one has {own}; \
-     etcd key {key}): give each machine a host name or a --host-id of its own; if there is no \
-     such machine any more, delete the key with `etcdctl del {key}`",
-    key = keys::status::manager(host)
+    "the host ID {host} is claimed by another machine (machine_id {other}, this one has {own}; \
+     etcd key {key}): give each machine a host name or a --host-id of its own; if that machine no \
+     longer exists, delete the key with `etcdctl del {key}`"
 )]
 pub struct Taken {
     /// The host ID.
     pub host: HostId,
+    /// The key of the claim.
+    pub key: String,
     /// The machine that has it.
     pub other: String,
     /// This machine.

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use presence::keys;
+use presence::keys::StatusTree;
+use presence::keys::status::ManagerRole;
 use presence::model::{HostId, LeaseId};
 use presence::process::backoff::Backoff;
 use presence::process::complaint::Complaint;
@@ -27,7 +28,9 @@ pub const PATIENCE: Duration = Duration::from_secs(13);
 #[derive(Debug)]
 pub struct Keeper<S> {
     store: S,
+    key: String,
     host: HostId,
+    role: ManagerRole,
     claim: Claim,
     lease: Option<LeaseId>,
     renew_at: Instant,
@@ -46,10 +49,12 @@ pub enum Standing {
 
 impl<S: Store> Keeper<S> {
     /// One that has claimed nothing yet.
-    pub fn new(store: S, host: HostId, claim: Claim) -> Self {
+    pub fn new(store: S, keys: &StatusTree, host: HostId, role: ManagerRole, claim: Claim) -> Self {
         Self {
             store,
+            key: keys.manager(&host, role),
             host,
+            role,
             claim,
             lease: None,
             renew_at: Instant::now(),
@@ -59,7 +64,7 @@ impl<S: Store> Keeper<S> {
     /// Looks at the claim, and writes it where it is free. Who starts takes
     /// over from another process of this machine.
     pub async fn look(&mut self, starts: bool) -> Result<Standing, StoreError> {
-        let key = keys::status::manager(&self.host);
+        let key = self.key.clone();
         let found = self.store.get(&key).await?.entry;
         let condition = match judge(&self.claim, found.as_ref(), self.lease, starts) {
             Verdict::Ours | Verdict::Neighbours => return Ok(Standing::Settled),
@@ -67,6 +72,7 @@ impl<S: Store> Keeper<S> {
             Verdict::Others(other) => {
                 return Ok(Standing::Others(Taken {
                     host: self.host.clone(),
+                    key,
                     other,
                     own: self.claim.machine_id.clone(),
                 }));
@@ -109,7 +115,7 @@ impl<S: Store> Keeper<S> {
             let written = managers
                 .borrow_and_update()
                 .as_ref()
-                .map(|snapshot| snapshot.view.written(&self.host));
+                .map(|snapshot| snapshot.view.written(&self.host, self.role));
             if written != seen {
                 seen = written;
                 is_settled = false;
@@ -130,10 +136,7 @@ impl<S: Store> Keeper<S> {
                     is_settled = false;
                     let words = error.to_string();
                     if complaint.is_due(&words) {
-                        tracing::warn!(
-                            "the claim of the host ID {} is not kept: {words}",
-                            self.host
-                        );
+                        tracing::warn!("cannot keep the claim {}: {words}", self.key);
                     }
                 }
             }

@@ -86,6 +86,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use presence::keys;
+    use presence::keys::status::ManagerRole;
     use presence::mirror::View;
     use presence::model::{Kind, Revision};
     use presence::store::{Entry, Header};
@@ -98,7 +99,8 @@ mod tests {
     }
 
     fn seen(hosts: &[&str], reconnects: u32) -> Snapshot<Managers> {
-        let mut view = Managers::default();
+        let keys = keys::Tree::new("/lbManager").unwrap().status();
+        let mut view = Managers::new(keys.clone());
         for host in hosts {
             let claim = Claim::new((*host).to_owned(), [Kind::Ipvs], &[region()]);
             let entry = Entry {
@@ -107,7 +109,10 @@ mod tests {
                 mod_revision: Revision(1),
                 lease: None,
             };
-            view.list(&keys::status::manager(&host.parse().unwrap()), &entry);
+            view.list(
+                &keys.manager(&host.parse().unwrap(), ManagerRole::Ipvs),
+                &entry,
+            );
         }
         Snapshot {
             header: Header {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use presence::keys::StatusTree;
 use presence::model::{BalancerId, HostId, MemberId, Revision};
 use presence::process::backoff::Backoff;
 use presence::process::clock::Clock;
@@ -98,6 +99,8 @@ impl Orders {
 /// What is the same for all reconcilers.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Where the status is written.
+    pub keys: StatusTree,
     /// Who writes the status.
     pub host: HostId,
     /// How long the tree must have been quiet before strangers leave.

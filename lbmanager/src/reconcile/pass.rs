@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use presence::keys;
 use presence::model::MemberId;
 use presence::process::backoff::Backoff;
 use presence::store::{Store, StoreError, Transaction};
@@ -296,6 +295,11 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         Err(error.into())
     }
 
+    fn status_key(&self) -> String {
+        let settings = &self.shared.settings;
+        settings.keys.balancer(&settings.host, &self.id)
+    }
+
     /// Writes the status, if it is not what the store has. Whether it did.
     async fn save(&mut self) -> Result<bool, StoreError> {
         let value = self.record.to_json();
@@ -303,7 +307,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         if self.written == Some(seal) {
             return Ok(false);
         }
-        let key = keys::status::balancer(&self.shared.settings.host, &self.id);
+        let key = self.status_key();
         // If this fails it may have been written all the same.
         self.written = None;
         let commit = self
@@ -328,7 +332,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
                 self.shared.board.forgetting(&self.id);
                 return Ok(Passed::Next(None));
             }
-            let key = keys::status::balancer(&self.shared.settings.host, &self.id);
+            let key = self.status_key();
             self.shared.store.commit(Transaction::delete(key)).await?;
         }
         self.shared.hook.reached(Point::Forgotten)?;

@@ -47,6 +47,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use presence::keys::StatusTree;
 use presence::model::{BalancerId, HostId, Kind, Region};
 use presence::process::backoff::Backoff;
 use presence::process::clock::Clock;
@@ -71,6 +72,8 @@ use outbox::Outbox;
 /// How the table is kept.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Where the statuses are written.
+    pub keys: StatusTree,
     /// Whose kernel this is.
     pub host: HostId,
     /// The regions whose virtual services it has, the host's own first.
@@ -153,8 +156,9 @@ async fn run<S: Store, K: Kernel>(
     let (silence, silent) = watch::channel(BTreeSet::new());
     let outbox = Outbox::default();
     let ask = Arc::clone(&parts.probe);
-    let (store, host, board) = (
+    let (store, keys, host, board) = (
         parts.store.clone(),
+        parts.settings.keys.clone(),
         parts.settings.host.clone(),
         parts.board.clone(),
     );
@@ -176,7 +180,7 @@ async fn run<S: Store, K: Kernel>(
     };
     tokio::select! {
         () = table.run(orders, shutdown) => {}
-        () = outbox.run(&store, &host, &board) => {}
+        () = outbox.run(&store, &keys, &host, &board) => {}
         () = probe::run(ask, asked, silence) => {}
     }
 }

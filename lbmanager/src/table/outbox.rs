@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use presence::keys;
+use presence::keys::StatusTree;
 use presence::model::{BalancerId, HostId};
 use presence::process::backoff::Backoff;
 use presence::process::complaint::Complaint;
@@ -113,7 +113,7 @@ impl Outbox {
     }
 
     /// Writes what comes, for ever.
-    pub async fn run<S: Store>(&self, store: &S, host: &HostId, board: &Board) {
+    pub async fn run<S: Store>(&self, store: &S, keys: &StatusTree, host: &HostId, board: &Board) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut complaint = Complaint::every(Duration::from_mins(1));
         // How many have to go one by one: one of them is not taken.
@@ -127,7 +127,7 @@ impl Outbox {
                 self.0.news.notified().await;
                 continue;
             }
-            let transaction = transaction(host, &batch);
+            let transaction = transaction(keys, host, &batch);
             match store.commit(transaction).await {
                 Ok(commit) => {
                     backoff.succeeded();
@@ -230,11 +230,11 @@ impl Status {
     }
 }
 
-fn transaction(host: &HostId, batch: &Batch) -> Transaction {
+fn transaction(keys: &StatusTree, host: &HostId, batch: &Batch) -> Transaction {
     batch
         .iter()
         .fold(Transaction::default(), |transaction, (id, status)| {
-            let key = keys::status::balancer(host, id);
+            let key = keys.balancer(host, id);
             match status {
                 Some(status) => transaction.and_put(key, status.text.clone(), None),
                 None => transaction.and_delete(key),
@@ -250,6 +250,10 @@ mod tests {
 
     use super::*;
     use crate::reconcile::Report;
+
+    fn keys() -> StatusTree {
+        presence::keys::Tree::new("/lbManager").unwrap().status()
+    }
 
     fn id(number: u8) -> BalancerId {
         format!("ipvs/edge/10.0.0.{number}:80").parse().unwrap()
@@ -277,7 +281,7 @@ mod tests {
             outbox.write(&id(number), status());
         }
         run(&outbox, &store, &board).await;
-        let has = |number| store.peek(&keys::status::balancer(&host, &id(number)));
+        let has = |number| store.peek(&keys().balancer(&host, &id(number)));
         assert!(has(1).is_none());
         assert!((2..9).all(|number| has(number).is_some()));
         // Not tried again as it is, nor is what etcd has.
@@ -293,7 +297,8 @@ mod tests {
     /// Writes until nothing is left to be done.
     async fn run(outbox: &Outbox, store: &MemoryStore, board: &Board) {
         let host = "host-1".parse().unwrap();
-        let run = outbox.run(store, &host, board);
+        let keys = keys();
+        let run = outbox.run(store, &keys, &host, board);
         let a_while = Duration::from_secs(1);
         assert!(tokio::time::timeout(a_while, run).await.is_err());
     }

@@ -92,7 +92,7 @@ async fn each_host_of_a_virtual_service_is_shown() {
     let id = "ipvs/edge/10.0.0.1:80";
     rig.put(&format!("{id}/multiple/10.0.0.2:80"), "").await;
     for host in ["lb-1", "lb-2"] {
-        let key = format!("/lbManager-status/lb/{id}/{host}");
+        let key = format!("/lbManager-status/hosts/{host}/{id}");
         rig.etcd.put(&key, RECORD).await.unwrap();
     }
     let shown = rig.ok(&["status"]).await;

@@ -61,7 +61,7 @@ pub async fn decide_who_answers_for_a_shared_address() {
     let world = World::start_with(&["--bind-vips=lb0"]).await;
     world.put(A, "").await;
     until_bound(true).await;
-    let other = "/lbManager-status/managers/host-2";
+    let other = "/lbManager-status/managers/host-2/ipvs";
     let claim = r#"{"machine_id":"2","version":"1","backends":["ipvs"],"regions":["edge"]}"#;
     world.etcd.put(other, claim).await.unwrap();
     until_bound(false).await;

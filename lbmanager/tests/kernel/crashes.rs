@@ -72,12 +72,11 @@ impl Scene {
 
 /// The statuses of all services, by their names.
 async fn statuses(etcd: &Etcd) -> BTreeMap<String, Value> {
-    let prefix = format!("/lbManager-status/lb/ipvs/{REGION}/");
+    let prefix = format!("/lbManager-status/hosts/{HOST}/ipvs/{REGION}/");
     let found = etcd.get_prefix(&prefix).await.unwrap();
     let statuses = found.iter().map(|(key, text)| {
-        let name = key[prefix.len()..].strip_suffix(&format!("/{HOST}"));
         let status = serde_json::from_str(text).unwrap();
-        (name.unwrap().to_owned(), status)
+        (key[prefix.len()..].to_owned(), status)
     });
     statuses.collect()
 }

@@ -140,7 +140,7 @@ pub async fn of_what_is_purged_ends_with_nobody_half_way_out() {
     world.order(&["purge", &format!("ipvs/edge/{OTHER}")]).await;
     let left = table(&[(VIP, &[B, C]), (OTHER, &[B, C])]);
     until_table(&left).await;
-    let statuses = "/lbManager-status/lb/";
+    let statuses = "/lbManager-status/hosts/";
     wait::until_true("no status any more", SOON, || async {
         world.etcd.count(statuses).await.unwrap() == 0
     })

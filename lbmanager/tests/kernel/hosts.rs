@@ -13,7 +13,7 @@ use crate::world::{Manager, REGION, SOON};
 
 /// Where the hosts find etcd.
 const HERE: Ipv4Addr = Ipv4Addr::new(10, 5, 0, 1);
-const STATUSES: &str = "/lbManager-status/lb/ipvs/";
+const STATUSES: &str = "/lbManager-status/hosts/";
 
 /// The service that two of them share, and the third has one of the same name.
 const SERVICE: &str = "-A -t 10.8.0.1:80 -s wlc";
@@ -123,8 +123,14 @@ pub async fn have_what_their_regions_say() {
     one.until_table(&[&OF_HOST_1, &[SERVICE, A, B]]).await;
     two.until_table(&[&FOREIGN, &[SERVICE, A, B]]).await;
     three.until_table(&[&OF_HOST_3]).await;
-    let own = ["host-1/10.8.0.2:80/host-1", "host-3/10.8.0.1:80/host-3"];
-    let shared = ["edge/10.8.0.1:80/host-1", "edge/10.8.0.1:80/host-2"];
+    let own = [
+        "host-1/ipvs/host-1/10.8.0.2:80",
+        "host-3/ipvs/host-3/10.8.0.1:80",
+    ];
+    let shared = [
+        "host-1/ipvs/edge/10.8.0.1:80",
+        "host-2/ipvs/edge/10.8.0.1:80",
+    ];
     until_statuses(&etcd, &[own, shared].concat()).await;
 
     // One is away while the other goes on, and catches up.

@@ -175,7 +175,7 @@ impl World {
 
     /// The status of a service of [`REGION`]; `Null` if there is none.
     pub async fn status(&self, service: &str) -> Value {
-        let key = format!("/lbManager-status/lb/ipvs/{REGION}/{service}/{HOST}");
+        let key = format!("/lbManager-status/hosts/{HOST}/ipvs/{REGION}/{service}");
         let text = self.etcd.get(&key).await.unwrap();
         text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
     }

@@ -17,6 +17,7 @@ use lbmanager::table::kernel::Threaded;
 use lbmanager::table::ledger::Ledger;
 use lbmanager::table::probe::Ask;
 use presence::keys;
+use presence::keys::status::ManagerRole;
 use presence::model::{BalancerId, Kind, LeaseId, Region};
 use presence::process::clock::Clock;
 use presence::process::health::Health;
@@ -92,6 +93,7 @@ impl Host {
             heartbeat: health.heartbeat("table", table::PROGRESS),
             clock: self.clock.clone(),
             settings: table::Settings {
+                keys: super::status(),
                 host: settings.host.clone(),
                 regions: regions.clone(),
                 settle: settings.settle,
@@ -109,7 +111,10 @@ impl Host {
             launchers: BTreeMap::new(),
             whole: Some(Box::new(table)),
             board: self.board.clone(),
-            claim: Some(Claim::new(self.machine.to_owned(), [Kind::Ipvs], &regions)),
+            claims: vec![(
+                ManagerRole::Ipvs,
+                Claim::new(self.machine.to_owned(), [Kind::Ipvs], &regions),
+            )],
             history: History::open(files.file("history.json")).unwrap(),
             metrics: Metrics::new(&mut metrics::registry("lbmanager")),
             health,
@@ -206,7 +211,7 @@ impl Host {
     }
 
     pub fn status(&self, id: &BalancerId) -> Option<Record> {
-        let key = keys::status::balancer(&HOST.parse().unwrap(), id);
+        let key = super::status().balancer(&HOST.parse().unwrap(), id);
         let entry = self.store.peek(&key)?;
         Some(Record::from_json(&entry.value).unwrap())
     }

@@ -8,3 +8,8 @@ pub mod host;
 #[cfg(feature = "ipvs")]
 pub mod kernel;
 pub mod world;
+
+/// The status keys of the tree that the tests use.
+pub fn status() -> presence::keys::StatusTree {
+    presence::keys::Tree::new("/lbManager").unwrap().status()
+}

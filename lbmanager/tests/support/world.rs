@@ -164,7 +164,7 @@ impl World {
             launchers,
             whole: None,
             board,
-            claim: None,
+            claims: Vec::new(),
             history: History::open(file).unwrap(),
             metrics: Metrics::new(&mut metrics::registry("lbmanager")),
             health,
@@ -228,7 +228,7 @@ impl World {
     }
 
     pub fn status_of(&self, id: &BalancerId) -> Option<Record> {
-        let key = keys::status::balancer(&"host-1".parse().unwrap(), id);
+        let key = super::status().balancer(&"host-1".parse().unwrap(), id);
         let entry = self.store.peek(&key)?;
         Some(Record::from_json(&entry.value).unwrap())
     }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crate::support::status;
 use lbmanager::manager::ManagerError;
 use lbmanager::peers::Claim;
-use presence::keys::status;
+use presence::keys::status::ManagerRole;
 use presence::model::Kind;
 use presence::store::{Store, Transaction};
 
@@ -15,7 +16,7 @@ use crate::{A, B, VIP, own};
 const A_LEASE: Duration = Duration::from_secs(11);
 
 fn key() -> String {
-    status::manager(&HOST.parse().unwrap())
+    status().manager(&HOST.parse().unwrap(), ManagerRole::Ipvs)
 }
 
 fn holder(host: &Host) -> Option<String> {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::support::status;
 use ipvs::{Scheduler, ServiceFlags};
-use presence::keys::status;
 use presence::store::{Store, Transaction};
 
 use crate::support::host::{HOST, Host, SHARED};
@@ -117,7 +117,7 @@ async fn a_config_that_a_restored_store_lacks_keeps_no_service() {
     host.store.restore(&snapshot);
     host.pass(Duration::from_mins(10)).await;
     host.until_weights(VIP, &[]).await;
-    host.put(&status::release_all(), "").await;
+    host.put(&status().release_all(), "").await;
     host.until("the service is gone", |host| {
         host.kernel.weights(VIP).is_none()
     })

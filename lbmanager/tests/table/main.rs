@@ -12,9 +12,9 @@ mod support;
 
 use std::time::Duration;
 
+use crate::support::status;
 use ipvs::{Command, DestinationConfig, Forward, Scheduler, ServiceConfig};
 use lbmanager::reconcile::Rest;
-use presence::keys::status;
 use presence::store::{Store, Transaction};
 use support::host::{HOST, Host, SHARED};
 use support::kernel::{server, service};
@@ -286,7 +286,7 @@ async fn a_store_that_was_restored_takes_nobody_out() {
     host.until_weights(VIP, &[(A, 1), (B, 1), (C, 1)]).await;
     host.pass(Duration::from_hours(1)).await;
     host.until_weights(VIP, &[(A, 1), (B, 1), (C, 1)]).await;
-    host.put(&status::release_all(), "").await;
+    host.put(&status().release_all(), "").await;
     host.until_weights(VIP, &[(A, 1), (C, 1)]).await;
 }
 
@@ -313,7 +313,7 @@ async fn who_drains_is_held_where_he_is_when_nobody_may_be_removed() {
     host.until_weights(VIP, &[(A, 0), (B, 1), (C, 1)]).await;
     let why = &host.status(&id).unwrap().withheld[A].why;
     assert!(why.contains("release --all"), "{why}");
-    host.put(&status::release_all(), "").await;
+    host.put(&status().release_all(), "").await;
     host.until_weights(VIP, &[(B, 1)]).await;
 }
 

@@ -8,7 +8,7 @@
 //! | module | root |
 //! | --- | --- |
 //! | [`Tree`] | `/lbManager` ([`DEFAULT_PREFIX`]) |
-//! | [`status`] | `/lbManager-status` |
+//! | [`StatusTree`] | `/lbManager-status`: the path of the tree, with `-status` after it |
 //! | [`service_monitor`] | `/service-monitor` |
 //! | [`launcher`] | `/launcher` |
 //! | [`semaphore`] | below those: who may, and who waits |
@@ -22,7 +22,7 @@ mod tree;
 #[cfg(test)]
 mod properties;
 
-pub use status::STATUS_ROOT;
+pub use status::StatusTree;
 pub use tree::{DEFAULT_PREFIX, Tree, TreeKey};
 
 use crate::model::{InvalidName, excerpt};

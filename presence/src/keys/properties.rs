@@ -10,7 +10,7 @@ use proptest::sample::select;
 use super::launcher::LauncherKey;
 use super::semaphore::SemaphoreKey;
 use super::service_monitor::ServiceMonitorKey;
-use super::status::{Report, StatusKey};
+use super::status::{BalancerStatusKey, ManagerRole, StatusKey, StatusTree, StatusWriter};
 use super::{DEFAULT_PREFIX, KeyError, Tree, TreeKey};
 use crate::model::{
     BalancerId, Class, DefinitionRevision, HostId, InvalidName, Kind, Label, MemberId, MemberKey,
@@ -119,11 +119,15 @@ fn semaphore_key() -> impl Strategy<Value = SemaphoreKey> {
 }
 
 fn status_key() -> impl Strategy<Value = StatusKey> {
-    let report = (host(), balancer()).prop_map(|(host, balancer)| Report::by(&host, &balancer));
+    let role = || select(vec![ManagerRole::Aws, ManagerRole::Ipvs]);
+    let writer = || (role(), host()).prop_map(|(role, host)| StatusWriter::of(role, &host));
+    let status = (host(), balancer());
+    let status = status.prop_map(|(host, balancer)| BalancerStatusKey::by(&host, &balancer));
     prop_oneof![
-        host().prop_map(StatusKey::Manager),
-        semaphore_key().prop_map(StatusKey::Leader),
-        report.prop_map(StatusKey::Balancer),
+        (host(), role()).prop_map(|(host, role)| StatusKey::Manager(host, role)),
+        writer().prop_map(StatusKey::Written),
+        writer().prop_map(StatusKey::Frozen),
+        status.prop_map(StatusKey::Balancer),
         balancer().prop_map(StatusKey::Release),
         Just(StatusKey::ReleaseAll),
     ]
@@ -208,6 +212,10 @@ fn tree() -> Tree {
     Tree::new(DEFAULT_PREFIX).unwrap()
 }
 
+fn status_tree() -> StatusTree {
+    tree().status()
+}
+
 /// Whichever root the key is below: if it is taken, it is the same when it is
 /// written again; if it is refused for its spelling, the one that is named is
 /// taken.
@@ -222,7 +230,10 @@ fn check(key: &str) -> Result<(), TestCaseError> {
     }
     let spelled = tree().parse(key).map(|parsed| tree().key(&parsed));
     same(key, spelled)?;
-    same(key, key.parse::<StatusKey>())?;
+    let spelled = status_tree()
+        .parse(key)
+        .map(|parsed| status_tree().key(&parsed));
+    same(key, spelled)?;
     same(key, key.parse::<ServiceMonitorKey>())?;
     same(key, key.parse::<LauncherKey>())
 }
@@ -239,7 +250,7 @@ fn names_the_canonical(key: &str, error: &InvalidName) -> Result<(), TestCaseErr
     let right = key.replacen(&error.value, canonical, 1);
     let again = [
         tree().parse(&right).err(),
-        right.parse::<StatusKey>().err(),
+        status_tree().parse(&right).err(),
         right.parse::<ServiceMonitorKey>().err(),
         right.parse::<LauncherKey>().err(),
     ];
@@ -260,7 +271,7 @@ proptest! {
         launcher in launcher_key(),
     ) {
         prop_assert_eq!(tree().parse(&tree().key(&key)), Ok(key));
-        prop_assert_eq!(status.to_string().parse(), Ok(status));
+        prop_assert_eq!(status_tree().parse(&status_tree().key(&status)), Ok(status));
         prop_assert_eq!(service_monitor.to_string().parse(), Ok(service_monitor));
         prop_assert_eq!(launcher.to_string().parse(), Ok(launcher));
     }
@@ -291,7 +302,7 @@ proptest! {
     fn a_mistyped_key_is_another_key_or_an_error(
         key in prop_oneof![
             tree_key().prop_map(|key| tree().key(&key)),
-            status_key().prop_map(|key| key.to_string()),
+            status_key().prop_map(|key| status_tree().key(&key)),
             service_monitor_key().prop_map(|key| key.to_string()),
             launcher_key().prop_map(|key| key.to_string()),
         ].prop_flat_map(mistyped)

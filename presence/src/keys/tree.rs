@@ -1,7 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{KeyError, STATUS_ROOT, launcher, segments, service_monitor};
+use super::status::StatusTree;
+use super::{KeyError, launcher, segments, service_monitor};
 use crate::model::{BalancerId, Class, InvalidName, Kind, MemberKey, excerpt};
 
 /// The default of `--prefix`.
@@ -38,7 +39,12 @@ impl Tree {
             let allowed = "a path such as /lbManager is expected";
             return Err(InvalidName::new("prefix", prefix, allowed));
         }
-        let taken = [STATUS_ROOT, service_monitor::ROOT, launcher::ROOT];
+        if root.split('/').any(|segment| segment.ends_with("-status")) {
+            let allowed = "a path without a segment that ends in -status is expected: managers \
+                           report below the path of their tree with -status after it";
+            return Err(InvalidName::new("prefix", prefix, allowed));
+        }
+        let taken = [service_monitor::ROOT, launcher::ROOT];
         if let Some(taken) = taken.into_iter().find(|taken| is_within(root, taken)) {
             let allowed = format!("{taken}/ holds other keys of the scheme; choose another");
             return Err(InvalidName::new("prefix", prefix, allowed));
@@ -51,6 +57,11 @@ impl Tree {
         Ok(Self {
             root: root.to_owned(),
         })
+    }
+
+    /// The keys where the managers of this tree report.
+    pub fn status(&self) -> StatusTree {
+        StatusTree::of(self)
     }
 
     /// What to list and to watch.
@@ -408,9 +419,11 @@ mod tests {
                 format!("prefix {prefix:?} is not valid: a path such as /lbManager is expected")
             );
         }
+        for prefix in ["/lbManager-status/", "/lbManager-status/lb", "/a-status/b"] {
+            let error = Tree::new(prefix).unwrap_err().to_string();
+            assert!(error.contains("ends in -status"), "{error}");
+        }
         for (prefix, taken) in [
-            ("/lbManager-status/", "/lbManager-status"),
-            ("/lbManager-status/lb", "/lbManager-status"),
             ("/launcher", "/launcher"),
             ("/service-monitor/x", "/service-monitor"),
         ] {

@@ -1,11 +1,11 @@
-//! What the claim of a host ID says.
+//! What a manager's claim of its host ID says.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Kind, Region};
 use crate::process::VERSION;
 
-/// The value of `/lbManager-status/managers/<host-id>`.
+/// The value of `…-status/managers/<host-id>/<role>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// Which machine it is: the kernel's boot ID. Machines that were cloned

@@ -21,12 +21,12 @@ fn id(text: &str) -> MemberId {
     MemberId::parse(presence::model::Kind::Ipvs, text).unwrap()
 }
 
-fn report(host: &str) -> Report {
+fn report(host: &str) -> BalancerStatusKey {
     let host: HostId = host.parse().unwrap();
-    Report::by(&host, &member().balancer)
+    BalancerStatusKey::by(&host, &member().balancer)
 }
 
-fn reports(hosts: &BTreeSet<&str>) -> BTreeSet<Report> {
+fn reports(hosts: &BTreeSet<&str>) -> BTreeSet<BalancerStatusKey> {
     hosts.iter().map(|host| report(host)).collect()
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use presence::keys::status;
+use presence::keys::StatusTree;
 use presence::mirror::{Connection, Snapshot, View};
 use presence::model::{BalancerId, Revision};
 use presence::process::exit::Failure;
@@ -25,6 +25,7 @@ use crate::tree::{BalancerTree, Tree};
 
 /// Everything that a plan is made from, but for the load balancers.
 pub(super) struct Known {
+    pub keys: StatusTree,
     pub revision: Revision,
     pub tree: Tree,
     pub records: BTreeMap<BalancerId, Record>,
@@ -40,18 +41,18 @@ pub(super) struct Question {
 }
 
 pub(super) async fn gather<S: Store>(store: &S, args: &TreeArgs) -> Result<Known, Failure> {
-    let reports = read::reports(store, &status::balancers_prefix()).await?;
-    let host = args.common.host_id()?;
-    let own = reports.into_iter().filter(|(report, _)| {
-        // Where each host has its own report, this host's own plan is made.
-        report.host().is_none_or(|other| *other == host)
-    });
-    let records: BTreeMap<BalancerId, Record> = own
+    let keys = args.prefix.status();
+    let mut reports = read::reports(store, args, &keys.aws_prefix()).await?;
+    let own = keys.host_prefix(&args.common.host_id()?);
+    reports.extend(read::reports(store, args, &own).await?);
+    let records: BTreeMap<BalancerId, Record> = reports
+        .into_iter()
         .map(|(report, record)| (report.balancer().clone(), record))
         .collect();
-    let releases = releases(store).await?;
+    let releases = releases(store, &keys).await?;
     let snapshot = snapshot(store, args, &records).await?;
     Ok(Known {
+        keys,
         revision: snapshot.header.revision,
         tree: snapshot.view.clone(),
         records,
@@ -59,9 +60,9 @@ pub(super) async fn gather<S: Store>(store: &S, args: &TreeArgs) -> Result<Known
     })
 }
 
-async fn releases<S: Store>(store: &S) -> Result<Snapshot<Releases>, Failure> {
-    let listing = store.list(&status::releases_prefix(), None).await?;
-    let mut view = Releases::default();
+async fn releases<S: Store>(store: &S, keys: &StatusTree) -> Result<Snapshot<Releases>, Failure> {
+    let listing = store.list(&keys.releases_prefix(), None).await?;
+    let mut view = Releases::new(keys.clone());
     view.list_all(&listing.entries);
     Ok(Snapshot {
         header: listing.header,

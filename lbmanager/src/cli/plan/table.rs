@@ -91,6 +91,7 @@ impl Place {
         let records = known.records.iter().filter(|(id, _)| self.has(id));
         let records = records.map(|(id, record)| (id.clone(), record.clone()));
         let settings = Settings {
+            keys: known.keys.clone(),
             host: self.host.clone(),
             regions: self.regions.clone(),
             settle: std::time::Duration::ZERO,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use presence::keys::status::ManagerRole;
 use presence::model::Kind;
 use presence::process::args::DaemonArgs;
 use presence::process::clock::Clock;
@@ -98,7 +99,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let whole = whole(&args, &shared, &settings, health)?;
     let parts = Parts {
         launchers: launchers(&args.backends, &shared, &mut registry)?,
-        claim: claim(&args, whole.as_deref())?,
+        claims: claims(&args, whole.as_deref())?,
         whole,
         history: history(&args)?,
         metrics: Metrics::new(&mut registry),
@@ -171,22 +172,29 @@ fn settings(args: &RunArgs) -> Result<Settings, Failure> {
 /// Where the kernel says which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// What this host's ID is claimed with. A dry run claims nothing.
-fn claim(
+/// What this host's ID is claimed with, for each role. A dry run claims nothing.
+fn claims(
     args: &RunArgs,
     whole: Option<&dyn manager::whole::Launch>,
-) -> Result<Option<Claim>, Failure> {
+) -> Result<Vec<(ManagerRole, Claim)>, Failure> {
     if args.dry_run {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let boot = boot_id()?;
+    let mut kinds: BTreeMap<ManagerRole, Vec<Kind>> = BTreeMap::new();
+    for kind in backends::wanted(&args.backends)? {
+        kinds.entry(ManagerRole::of(kind)).or_default().push(kind);
+    }
     let regions = whole.map(manager::whole::Launch::regions);
-    let backends = backends::wanted(&args.backends)?;
-    Ok(Some(Claim::new(
-        boot,
-        backends,
-        &regions.unwrap_or_default(),
-    )))
+    let regions = regions.unwrap_or_default();
+    let claim = |(role, kinds)| {
+        let regions = match role {
+            ManagerRole::Ipvs => &regions[..],
+            ManagerRole::Aws => &[],
+        };
+        (role, Claim::new(boot.clone(), kinds, regions))
+    };
+    Ok(kinds.into_iter().map(claim).collect())
 }
 
 fn boot_id() -> Result<String, Failure> {

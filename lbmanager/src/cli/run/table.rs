@@ -61,6 +61,7 @@ pub(super) fn launcher<S: Store>(
         heartbeat: health.heartbeat("table", table::PROGRESS),
         clock: shared.clock.clone(),
         settings: table::Settings {
+            keys: settings.tree.status(),
             host: settings.host.clone(),
             regions: flags.regions.regions(&settings.host)?,
             settle: settings.settle,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use presence::departure::{Change, Step};
-use presence::keys;
-use presence::keys::status::{Report, StatusKey};
+use presence::keys::StatusTree;
+use presence::keys::status::{BalancerStatusKey, StatusKey};
 use presence::mirror::View;
 use presence::model::{BalancerId, HostId, Revision};
 use presence::process::cli;
@@ -24,13 +24,16 @@ use crate::record::Record;
 use crate::tree::Tree;
 
 /// The status records, as the mirror keeps them.
-#[derive(Debug, Clone, Default)]
-struct Records(BTreeMap<Report, Arc<Record>>);
+#[derive(Debug, Clone)]
+struct Records {
+    keys: StatusTree,
+    all: BTreeMap<BalancerStatusKey, Arc<Record>>,
+}
 
 impl View for Records {
     fn list(&mut self, key: &str, entry: &Entry) {
-        if let Some((report, record)) = manager::report(key, entry) {
-            self.0.insert(report, Arc::new(record));
+        if let Some((report, record)) = manager::report(&self.keys, key, entry) {
+            self.all.insert(report, Arc::new(record));
         }
     }
 
@@ -39,8 +42,8 @@ impl View for Records {
             match change {
                 Change::Put { key, entry } => self.list(&key, &entry),
                 Change::Gone { key, .. } => {
-                    if let Ok(StatusKey::Balancer(report)) = key.parse() {
-                        self.0.remove(&report);
+                    if let Ok(StatusKey::Balancer(report)) = self.keys.parse(&key) {
+                        self.all.remove(&report);
                     }
                 }
             }
@@ -62,11 +65,14 @@ pub(super) async fn run<S: Store>(
     let empty = Tree::new(Arc::new(args.tree.prefix.tree.clone()));
     let prefix = args.tree.prefix.prefix();
     let mut trees = manager::mirror(&store, prefix, empty, None, &mut tasks, &shutdown);
-    let prefix = keys::status::balancers_prefix();
+    let keys = args.tree.prefix.status();
     let mut records = manager::mirror(
         &store,
-        prefix,
-        Records::default(),
+        keys.prefix(),
+        Records {
+            keys,
+            all: BTreeMap::new(),
+        },
         None,
         &mut tasks,
         &shutdown,
@@ -107,14 +113,14 @@ fn show(
     let (Some(tree), Some(records)) = (tree, records) else {
         return Ok(());
     };
-    let (tree, records) = (&tree.view, &records.view.0);
-    let reports: Vec<(&Report, &Record)> = records
+    let (tree, records) = (&tree.view, &records.view.all);
+    let reports: Vec<(&BalancerStatusKey, &Record)> = records
         .iter()
         .map(|(report, record)| (report, record.as_ref()))
         .collect();
     let ids: BTreeSet<BalancerId> = if named.is_empty() {
         let before = last.keys().map(|(id, _)| id);
-        let reported = records.keys().map(Report::balancer);
+        let reported = records.keys().map(BalancerStatusKey::balancer);
         let known = tree.balancers.keys().chain(reported).chain(before);
         known.cloned().collect()
     } else {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use presence::keys::status::Report;
+use presence::keys::status::BalancerStatusKey;
 use presence::model::{BalancerId, HostId, Revision};
 use presence::process::cli;
 use presence::process::exit::Failure;
@@ -107,7 +107,7 @@ pub(super) async fn run(args: StatusArgs) -> Result<ExitCode, Failure> {
     }
     let whole = read::whole(&store, &args.tree).await?;
     let all = named.is_empty();
-    let reported = whole.reports.keys().map(Report::balancer);
+    let reported = whole.reports.keys().map(BalancerStatusKey::balancer);
     let chosen = read::choose(named, &whole.tree, reported)?;
     let answer = answer(&whole, &chosen, all);
     let text = match args.format {
@@ -133,7 +133,11 @@ fn answer<'a>(whole: &'a Whole, chosen: &'a BTreeSet<BalancerId>, all: bool) -> 
 
 impl<'a> Shown<'a> {
     /// A load balancer by each of the reports on it, or by none.
-    fn all(id: &'a BalancerId, tree: &Tree, reports: &[(&'a Report, &'a Record)]) -> Vec<Self> {
+    fn all(
+        id: &'a BalancerId,
+        tree: &Tree,
+        reports: &[(&'a BalancerStatusKey, &'a Record)],
+    ) -> Vec<Self> {
         let by = reports.iter().filter(|(report, _)| report.balancer() == id);
         let by: Vec<_> = by
             .map(|(report, record)| (report.host(), Some(*record)))
