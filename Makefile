@@ -1,8 +1,8 @@
 # Each target is one command that can be given at any time and again. `make`
 # alone lists them.
 #
-# CARGO_TARGET_DIR is honoured. The images and the Python packages of the tests
-# always go below target/ of this directory.
+# CARGO_TARGET_DIR is honoured. The images, the Python packages of the tests and
+# the disk of their hosts always go below target/ of this directory.
 
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
@@ -76,7 +76,7 @@ images: ## Build the Docker images, and keep them as files in target/images
 
 .PHONY: test-tools
 test-tools: $(VENV)/complete ## Install what the tests need beyond Rust, git and make
-	.ci/tools build etcd docker ipvs systemd
+	.ci/tools build etcd docker ipvs systemd host
 
 $(VENV)/complete: testbed/requirements.txt
 	.ci/tools python
@@ -87,4 +87,4 @@ $(VENV)/complete: testbed/requirements.txt
 .PHONY: clean
 clean: ## Remove everything that was built
 	$(CARGO) clean
-	rm -rf $(VENV) target/images
+	rm -rf $(VENV) target/images target/host

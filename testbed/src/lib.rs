@@ -26,6 +26,7 @@
 //! | [`guest::run`] | `let table = guest::run("ipvsadm", ["-Ln"]).await?;` |
 //! | [`guest::Guest`] | `let done = Guest::new()?.folder(results).run(program, ["--help"]).await?;` |
 //! | [`guest::suite::Suite`] | `fn main() -> ExitCode { Suite::new(kernel_tests![a, b]).main() }` |
+//! | [`host`] | `Suite::new(kernel_tests![a]).host()`; inside `host::Unit::new("lbmanager.service").restart().await?` |
 //! | [`netns::Namespace`] | `let host = Namespace::builder("web").address("10.9.0.2/24").join(&lan).await?;` |
 //! | [`site::Site`] | `let site = Site::set_up(2).await?; let load = site.load(60).await?;` |
 //! | [`notify::NotifySocket`] | `let s = NotifySocket::bind()?; s.wait_for(\|state\| state == "READY=1", deadline).await?;` |
@@ -49,6 +50,7 @@ pub mod documents;
 pub mod error;
 pub mod etcd;
 pub mod guest;
+pub mod host;
 pub mod http;
 pub mod launcher;
 pub mod lbmanager;

@@ -26,6 +26,15 @@ pub struct Client {
 }
 
 impl Client {
+    /// The etcd at this URL, which needs neither a user nor a certificate.
+    pub(crate) fn of(endpoint: &str) -> Self {
+        Self {
+            endpoints: vec![endpoint.to_owned()],
+            tls: None,
+            user: None,
+        }
+    }
+
     /// The same etcd as another user.
     #[must_use]
     pub fn as_user(&self, user: &str, password: &str) -> Self {

@@ -9,13 +9,17 @@ use tempfile::TempDir;
 
 use super::Guest;
 use crate::error::{Error, Result};
+use crate::host::root;
 
 /// The programs of a guest, in the order in which they run.
-const SCRIPTS: [(&str, &str); 5] = [
+const SCRIPTS: [(&str, &str); 8] = [
     ("host.sh", include_str!("host.sh")),
     ("init.sh", include_str!("init.sh")),
+    ("boot.sh", include_str!("../host/boot.sh")),
     ("own.sh", include_str!("own.sh")),
+    ("run.sh", include_str!("run.sh")),
     ("run.pl", include_str!("run.pl")),
+    ("off.pl", include_str!("off.pl")),
     ("shellrc.sh", include_str!("shellrc.sh")),
 ];
 
@@ -29,6 +33,17 @@ devpts /dev/pts devpts X-mount.mkdir
 tmpfs /run tmpfs defaults
 /usr/lib/uml/modules /lib/modules none bind
 ";
+
+/// What a whole host mounts over its disk, before systemd mounts what it needs itself.
+const MOUNTS_OF_HOST: &str = "\
+hostfs /usr/lib/modules hostfs ro,/usr/lib/uml/modules
+tmpfs /var/lib/etcd tmpfs X-mount.mkdir
+tmpfs /var/lib/docker tmpfs X-mount.mkdir
+";
+
+/// What Docker and the network of a whole host need; nothing is loaded there by itself early enough.
+const MODULES_OF_HOST: &str = "dummy veth bridge br_netfilter overlay iptable_nat iptable_filter \
+                               xt_addrtype xt_MASQUERADE xt_conntrack";
 
 /// `twos` is not in Debian's; another kernel may lack more, and loads what it has by itself.
 const MODULES: &str = "ip_vs ip_vs_rr ip_vs_wrr ip_vs_lc ip_vs_wlc ip_vs_fo ip_vs_ovf ip_vs_lblc \
@@ -47,14 +62,17 @@ pub(super) fn prepare(guest: &Guest, command: &[OsString]) -> Result<TempDir> {
     for (name, script) in SCRIPTS {
         write(name, script.as_bytes())?;
     }
-    // The kernel runs it by its path.
-    let init = directory.path().join("init.sh");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&init, mode).map_err(Error::io("make a program of", &init))?;
+    // The kernel runs them by their paths.
+    for init in ["init.sh", "boot.sh"] {
+        let init = directory.path().join(init);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&init, mode).map_err(Error::io("make a program of", &init))?;
+    }
     write("status", b"")?;
     write("console", b"")?;
-    write("fstab", fstab(&guest.folders)?.as_bytes())?;
-    let modules = format!("{MODULES} {}\n", guest.modules.join(" "));
+    write("fstab", fstab(guest)?.as_bytes())?;
+    let more = if guest.host { MODULES_OF_HOST } else { "" };
+    let modules = format!("{MODULES} {more} {}\n", guest.modules.join(" "));
     write("modules", modules.as_bytes())?;
     write("arguments", &strings("argument", command)?)?;
     write("environment", &strings("variable", &environment(guest))?)?;
@@ -95,13 +113,32 @@ fn environment(guest: &Guest) -> Vec<OsString> {
         .collect()
 }
 
-fn fstab(folders: &[PathBuf]) -> Result<String> {
-    let mut table = MOUNTS.to_owned();
-    for folder in folders {
+fn fstab(guest: &Guest) -> Result<String> {
+    let mut table = String::new();
+    if guest.host {
+        table.push_str(MOUNTS_OF_HOST);
+        for folder in folders_of_cargo()? {
+            let path = mountable(&folder)?;
+            let _ = writeln!(table, "hostfs {path} hostfs X-mount.mkdir,ro,{path}");
+        }
+    } else {
+        table.push_str(MOUNTS);
+    }
+    for folder in &guest.folders {
         let path = mountable(folder)?;
         let _ = writeln!(table, "hostfs {path} hostfs X-mount.mkdir,{path}");
     }
     Ok(table)
+}
+
+/// Where the sources of this workspace are, and the programs that were built from them.
+fn folders_of_cargo() -> Result<Vec<PathBuf>> {
+    let sources = root::workspace()?;
+    let program = std::env::current_exe().map_err(Error::io("find", "this program"))?;
+    // target/debug/deps/suite-0123
+    let built = program.ancestors().nth(2).unwrap_or(&program).to_owned();
+    let elsewhere = (!built.starts_with(&sources)).then_some(built);
+    Ok(std::iter::once(sources).chain(elsewhere).collect())
 }
 
 /// A path as it is written in fstab.
@@ -147,7 +184,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a b");
         std::fs::create_dir(&path).unwrap();
-        let table = fstab(std::slice::from_ref(&path)).unwrap();
+        let table = fstab(&Guest::new().unwrap().folder(&path)).unwrap();
         let told = path.to_str().unwrap().replace(' ', "\\040");
         let line = format!("hostfs {told} hostfs X-mount.mkdir,{told}");
         assert_eq!(table.lines().last(), Some(line.as_str()));
@@ -159,7 +196,8 @@ mod tests {
         let comma = directory.path().join("a,b");
         std::fs::create_dir(&comma).unwrap();
         for folder in ["relative".into(), "/no/such".into(), comma] {
-            let error = fstab(&[folder]).unwrap_err().to_string();
+            let guest = Guest::new().unwrap().folder(folder);
+            let error = fstab(&guest).unwrap_err().to_string();
             assert!(error.contains("cannot be a folder of a guest"), "{error}");
         }
     }

@@ -1,20 +1,15 @@
 #!/bin/sh
-# The first process of a guest: makes a machine of the host's files, runs the
-# program, tells how it ended and switches off.
+# The first process of a guest: makes a machine of the host's files, and goes on
+# as run.sh.
 #
 # The root is the host's, read-only. An overlay in memory makes it writable, and
-# nothing that is written there gets to the host. ttyS0 and ttyS1 are the
-# program's output and errors, ttyS2 is the status.
+# nothing that is written there gets to the host.
 set -eu
 here=${0%/*}
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 
-switch_off() {
-    # The system call itself: halt is not on every machine.
-    perl -e 'syscall 169, 0xfee1dead, 672274793, 0x4321fedc, 0'
-}
-trap 'echo "the guest was not set up: see the line above"; switch_off' EXIT
+trap 'echo "the guest was not set up: see the line above"; perl "$here/off.pl"' EXIT
 
 mount -t tmpfs tmpfs /run
 insmod "/usr/lib/uml/modules/$(uname -r)/kernel/fs/overlayfs/overlay.ko"
@@ -44,24 +39,8 @@ if [ -e /.guest/shell ]; then
     trap - EXIT
     echo runs >/dev/ttyS2
     perl /.guest/run.pl /.guest /dev/tty0 /dev/tty0 /dev/tty0 >/dev/null || :
-    switch_off
+    perl /.guest/off.pl
 fi
 
-stty raw -echo </dev/ttyS0
-stty raw -echo </dev/ttyS1
-mkfifo /run/output /run/errors
-cat /run/output >/dev/ttyS0 &
-output=$!
-cat /run/errors >/dev/ttyS1 &
-errors=$!
-echo runs >/dev/ttyS2
-status=$(perl /.guest/run.pl /.guest /dev/null /run/output /run/errors)
-# What it left running may hold its output open: only what it wrote is waited for.
-{
-    sleep 1
-    kill "$output" "$errors"
-} 2>/dev/null &
-wait "$output" "$errors" || :
-echo "$status" >/dev/ttyS2
 trap - EXIT
-switch_off
+exec sh /.guest/run.sh

@@ -54,10 +54,15 @@ impl Kernel {
         }
     }
 
-    /// The command that boots it with the files of `directory`, and what to add to its environment.
-    pub(super) fn command(self, guest: &Guest, directory: &Path) -> Result<Vec<OsString>> {
+    /// The command that boots it with the files of `directory`; a whole host has a root file system.
+    pub(super) fn command(
+        self,
+        guest: &Guest,
+        directory: &Path,
+        root: Option<&Path>,
+    ) -> Result<Vec<OsString>> {
         let command = match self {
-            Self::Guest => user_mode_linux(guest, directory),
+            Self::Guest => user_mode_linux(guest, directory, root),
             Self::Own => namespace(directory),
         }?;
         for (program, install) in NEEDED_INSIDE {
@@ -77,15 +82,24 @@ fn needed(program: &str, install: &str) -> Result<()> {
     found.or_else(|error| in_sbin().ok_or(error)).map(drop)
 }
 
-fn user_mode_linux(guest: &Guest, directory: &Path) -> Result<Vec<OsString>> {
+fn user_mode_linux(guest: &Guest, directory: &Path, root: Option<&Path>) -> Result<Vec<OsString>> {
     let program = find_program("linux.uml", INSTALL)?;
     let mut init = OsString::from("init=");
-    init.push(directory.join("init.sh"));
+    let script = if root.is_some() { "boot.sh" } else { "init.sh" };
+    init.push(directory.join(script));
     // It has one for its sockets, and it wants the slash.
     let mut sockets = OsString::from("uml_dir=");
     sockets.push(directory.join("uml/"));
     let memory = format!("mem={}M", guest.memory_mib);
     let mut command = vec![program.into(), memory.into(), sockets, init];
+    if let Some(root) = root {
+        // What is written goes to a file of this guest's own.
+        let mut disk = OsString::from("ubd0=");
+        disk.push(directory.join("disk"));
+        disk.push(",");
+        disk.push(root);
+        command.extend([disk, "systemd.unified_cgroup_hierarchy=1".into()]);
+    }
     command.extend(
         ["rootfstype=hostfs", "rootflags=/", "ro", "quiet"]
             .into_iter()

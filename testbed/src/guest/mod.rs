@@ -47,6 +47,7 @@ pub struct Guest {
     environment: Vec<(OsString, OsString)>,
     current_dir: Option<PathBuf>,
     echo: bool,
+    host: bool,
 }
 
 /// Runs one program in a guest, and gives its output; to fail is an error.
@@ -69,6 +70,7 @@ impl Guest {
             environment: Vec::new(),
             current_dir: None,
             echo: false,
+            host: false,
         })
     }
 
@@ -77,6 +79,15 @@ impl Guest {
     pub fn kernel(mut self, kernel: Kernel) -> Self {
         self.kernel = kernel;
         self
+    }
+
+    /// A whole host instead of the bare kernel, with 2 GiB; see [`host`](crate::host). It is always
+    /// a guest, whatever the environment asks for.
+    #[must_use]
+    pub fn host(mut self) -> Self {
+        self.host = true;
+        self.kernel = Kernel::Guest;
+        self.memory_mib(2048)
     }
 
     /// How much memory it has. The machine gives it when it is first used.

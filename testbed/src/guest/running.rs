@@ -16,10 +16,13 @@ use super::kernel::{self, Kernel};
 use super::{Finished, Guest, files, processor};
 use crate::child::Child;
 use crate::error::{Error, Result};
+use crate::host::root;
 use crate::wait::{self, TimedOut};
 
 /// A boot takes 2 seconds; a machine with much else to do may need some times as long.
 const BOOT_LIMIT: Duration = Duration::from_mins(1);
+/// A whole host takes 10.
+const BOOT_LIMIT_OF_HOST: Duration = Duration::from_mins(4);
 /// For what was written and has to be read.
 const READ_LIMIT: Duration = Duration::from_secs(10);
 /// How many lines of the console an error quotes.
@@ -74,7 +77,12 @@ impl Running {
             _lifeline: lifeline,
             directory,
         };
-        running.boot().await?;
+        let limit = if guest.host {
+            BOOT_LIMIT_OF_HOST
+        } else {
+            BOOT_LIMIT
+        };
+        running.boot(limit).await?;
         Ok(running)
     }
 
@@ -136,10 +144,10 @@ impl Running {
     }
 
     /// Waits until the program runs, or has run.
-    async fn boot(&mut self) -> Result<()> {
+    async fn boot(&mut self, limit: Duration) -> Result<()> {
         let file = self.directory.path().join("status");
         let child = &self.child;
-        let booted = wait::until("the program to be started", BOOT_LIMIT, || async {
+        let booted = wait::until("the program to be started", limit, || async {
             // In this order: it may start and end between the two.
             let ended = child.has_ended();
             let runs = std::fs::read(&file).is_ok_and(|status| !status.is_empty());
@@ -211,7 +219,12 @@ impl Running {
 }
 
 async fn spawn(guest: &Guest, directory: &Path) -> Result<Child> {
-    let kernel = guest.kernel.command(guest, directory)?;
+    let root = if guest.host {
+        Some(root::image().await?)
+    } else {
+        None
+    };
+    let kernel = guest.kernel.command(guest, directory, root.as_deref())?;
     let mut command = Child::command(Path::new("/bin/sh"))?;
     command.arg(directory.join("host.sh")).arg(directory);
     command.args(kernel);

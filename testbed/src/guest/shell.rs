@@ -60,7 +60,7 @@ fn spawn(guest: &Guest, directory: &Path) -> Result<Child> {
     let mut command = Command::new(find_program("setpriv", "apt-get install util-linux")?);
     command.args(["--pdeathsig", "KILL", "--", "setsid", "/bin/sh"]);
     command.arg(directory.join("host.sh")).arg(directory);
-    command.args(Kernel::Guest.command(guest, directory)?);
+    command.args(Kernel::Guest.command(guest, directory, None)?);
     // Of two settings the last counts. Terminals are read and written.
     command.args(["con0=fd:3", "ssl0=null", "ssl1=null", "loglevel=1"]);
     command.env("TMPDIR", kernel::folder_for_memory(guest.memory_mib));

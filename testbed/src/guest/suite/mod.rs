@@ -102,6 +102,7 @@ pub struct Suite {
     cases: Vec<Case>,
     guest: fn(Guest) -> Guest,
     time_limit: Duration,
+    host: bool,
 }
 
 impl Suite {
@@ -111,6 +112,7 @@ impl Suite {
             cases,
             guest: std::convert::identity,
             time_limit: Duration::from_mins(1),
+            host: false,
         }
     }
 
@@ -118,6 +120,14 @@ impl Suite {
     #[must_use]
     pub fn guest(mut self, change: fn(Guest) -> Guest) -> Self {
         self.guest = change;
+        self
+    }
+
+    /// Runs them on a whole [host](crate::host): one after the other on the same, as root and
+    /// without namespaces of their own, so each has to begin with what it needs.
+    #[must_use]
+    pub fn host(mut self) -> Self {
+        self.host = true;
         self
     }
 
@@ -131,7 +141,7 @@ impl Suite {
     /// The whole `main` of the test program.
     pub fn main(self) -> ExitCode {
         if let Some(name) = std::env::var_os(inside::CASE) {
-            return inside::case(&self.cases, &name.to_string_lossy());
+            return inside::case(&self, &name.to_string_lossy());
         }
         match std::env::var(inside::MARK) {
             Ok(mark) => inside::all(&mark, &self),

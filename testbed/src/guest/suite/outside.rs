@@ -55,7 +55,11 @@ pub(super) fn main(suite: &Suite) -> ExitCode {
         .filter(wanted)
         .map(|case| case.name)
         .collect();
-    let guests = guests(&arguments, wanted.len());
+    let guests = if suite.host {
+        1
+    } else {
+        guests(&arguments, wanted.len())
+    };
     let sessions: Vec<Arc<Session>> = (0..guests)
         .map(|guest| {
             // Dealt by turns: those that take long often stand side by side.
@@ -161,9 +165,9 @@ impl Session {
         let rounds: u32 = cases.map(Case::rounds).sum::<Result<u32>>()?;
         // Each ends in time by itself, if the guest does not hang.
         let limit = self.suite.time_limit.saturating_mul(rounds) + Duration::from_mins(1);
-        let guest = (self.suite.guest)(Guest::new()?)
-            .env(MARK, &mark)
-            .time_limit(limit);
+        let guest = Guest::new()?;
+        let guest = if self.suite.host { guest.host() } else { guest };
+        let guest = (self.suite.guest)(guest).env(MARK, &mark).time_limit(limit);
         let names = self.names.iter().map(OsString::from);
         let command: Vec<OsString> = std::iter::once(program.into()).chain(names).collect();
         let listener = self.listener(mark);
