@@ -18,8 +18,13 @@ fn text(bytes: &[u8]) -> String {
 
 /// Exit code, stdout and stderr of `check` with this on stdin.
 fn check(definition: &[u8]) -> (i32, String, String) {
+    check_with(&[], definition)
+}
+
+fn check_with(arguments: &[&str], definition: &[u8]) -> (i32, String, String) {
     let mut child = Command::new(BINARY)
         .args(["check", "-"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -42,6 +47,33 @@ fn a_definition_that_is_fine_is_summed_up() {
         out,
         "<stdin>: fine: nginx, health by http, published nowhere\n"
     );
+}
+
+#[test]
+fn a_key_outside_of_the_prefix_is_an_error_that_says_what_to_write() {
+    let member = "elb/us-east-1/web/multiple/$INSTANCE_ID";
+    let relative = format!("{{image: x, publish: [{member}]}}");
+    let absolute = format!("{{image: x, publish: [/lbManager/{member}]}}");
+    let fine = "<stdin>: fine: x, health by image or none, published in one place\n".to_owned();
+    let fine = (0, fine, String::new());
+    let two = &["--prefix=/two/"][..];
+    for (arguments, text) in [(&[][..], &relative), (two, &relative), (&[], &absolute)] {
+        assert_eq!(check_with(arguments, text.as_bytes()), fine, "{text}");
+    }
+    let error = format!(
+        "<stdin>:1:22: publish[0]: invalid key \"/lbManager/{member}\": expected a key below \
+         \"/two/\"; write it relative to the prefix: {member}\n"
+    );
+    let found = check_with(two, absolute.as_bytes());
+    assert_eq!(found, (78, String::new(), error));
+    for prefix in ["", "/", "/two-status"] {
+        let (code, _, error) = check_with(&["--prefix", prefix], relative.as_bytes());
+        assert_eq!(code, 64, "{error}");
+        assert!(
+            error.contains(&format!("prefix {prefix:?} is not valid")),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use presence::process::args::PrefixArgs;
 use presence::process::cli;
 use presence::process::exit::Failure;
 
@@ -23,13 +24,17 @@ pub struct CheckArgs {
     /// The definition, in YAML or JSON; - is stdin
     file: PathBuf,
 
-    /// Say as well what of it this policy refuses
+    #[command(flatten)]
+    prefix: PrefixArgs,
+
+    /// Also report violations of this policy
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
-    let Checked { place, parsed, .. } = document::check(&args.file, args.policy.as_deref())?;
+    let Checked { place, parsed, .. } =
+        document::check(&args.file, &args.prefix.tree, args.policy.as_deref())?;
     cli::print(summary(&place, &parsed).as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use presence::process::args::StateArgs;
+use presence::keys::Tree;
+use presence::process::args::{PrefixArgs, StateArgs};
 use presence::process::exit::Failure;
 use presence::process::state_file::{StateDir, StateError};
 use presence::store::Store;
@@ -28,10 +29,18 @@ pub struct DefinitionArgs {
     policy: Option<PathBuf>,
 
     #[command(flatten)]
+    prefix: PrefixArgs,
+
+    #[command(flatten)]
     state: StateArgs,
 }
 
 impl DefinitionArgs {
+    /// The tree that is published in.
+    pub fn tree(&self) -> Tree {
+        self.prefix.tree.clone()
+    }
+
     /// The state directory; made where it is missing.
     pub fn state_dir(&self) -> Result<StateDir, StateError> {
         self.state.state_dir(Path::new(STATE_DIR))
@@ -45,7 +54,7 @@ impl DefinitionArgs {
     ) -> Result<Definitions<S>, Failure> {
         let policy = self.policy(Path::new(POLICY))?;
         let source = self.definitions.clone();
-        Ok(Definitions::new(store, source, policy, state))
+        Ok(Definitions::new(store, source, policy, self.tree(), state))
     }
 
     /// Without a file of its own the host allows what a policy allows that says nothing.

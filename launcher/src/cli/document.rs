@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use presence::keys::Tree;
 use presence::process::exit::{CONFIGURATION, Failure};
 
 use crate::definition::{Document, Parsed};
@@ -19,13 +20,18 @@ pub(super) struct Checked {
     pub parsed: Parsed,
 }
 
-/// Reads a definition and checks it, by a policy as well if one is named.
-pub(super) fn check(file: &Path, policy_file: Option<&Path>) -> Result<Checked, Failure> {
+/// Reads a definition and checks it for this tree, and against a policy if one is named.
+pub(super) fn check(
+    file: &Path,
+    tree: &Tree,
+    policy_file: Option<&Path>,
+) -> Result<Checked, Failure> {
     let policy = policy_file.map(policy).transpose()?;
     let (place, text) = read(file)?;
     let document = Document::parse(&text).map_err(|problems| wrong(&place, &problems))?;
-    let refused = policy.map(|policy| document.refused_by(&policy));
-    match refused.unwrap_or_default().as_slice() {
+    let mut problems = document.outside(tree);
+    problems.extend(policy.iter().flat_map(|policy| document.refused_by(policy)));
+    match problems.as_slice() {
         [] => Ok(Checked {
             place,
             text,

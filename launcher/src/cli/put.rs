@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use presence::model::{DefinitionRevision, ServiceName};
+use presence::process::args::PrefixArgs;
 use presence::process::cli;
 use presence::process::exit::Failure;
 
@@ -28,6 +29,9 @@ pub struct PutArgs {
     #[command(flatten)]
     etcd: EtcdCommand,
 
+    #[command(flatten)]
+    prefix: PrefixArgs,
+
     /// The definition, in YAML or JSON; - is stdin
     file: PathBuf,
 
@@ -45,7 +49,7 @@ pub struct PutArgs {
 }
 
 pub(super) async fn run(args: PutArgs) -> Result<ExitCode, Failure> {
-    let checked = document::check(&args.file, args.policy.as_deref())?;
+    let checked = document::check(&args.file, &args.prefix.tree, args.policy.as_deref())?;
     let name = args.service(&checked)?;
     let store = args.etcd.start().await?;
     let (definition, text) = (&checked.parsed.definition, &checked.text);

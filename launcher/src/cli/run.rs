@@ -134,6 +134,7 @@ impl RunArgs {
             order: Order {
                 identity,
                 publish: (!self.no_publish).then(|| self.service_address.into_iter().collect()),
+                tree: self.definitions.tree(),
                 ttls: Ttls {
                     members: self.ttl,
                     services: self.service_ttl,

@@ -1,6 +1,8 @@
 //! What can be published of this container, and what cannot.
 
-use super::{Definition, MemberTarget, NetworkMode, Scope, Target, Variable};
+use presence::keys::Tree;
+
+use super::{Definition, KeyTemplate, MemberTarget, NetworkMode, Scope, Target, Variable};
 use crate::document::{Finding, Path};
 
 pub(super) fn check_publish(definition: &Definition) -> Vec<Finding> {
@@ -30,11 +32,32 @@ pub(super) fn check_publish(definition: &Definition) -> Vec<Finding> {
     findings
 }
 
+/// Absolute keys that are not below the prefix of the tree that the definition is published in.
+pub(super) fn outside(definition: &Definition, tree: &Tree) -> Vec<Finding> {
+    let targets = definition.publish.iter().enumerate();
+    let outside = targets.filter_map(|(index, target)| match target {
+        Target::Member(member) if !member.key.is_within(tree) => Some((index, &member.key)),
+        _ => None,
+    });
+    let finding = |(index, key): (usize, &KeyTemplate)| {
+        let path = Path::key("publish").then_index(index);
+        let message = format!(
+            "invalid key {:?}: expected a key below {:?}",
+            key.to_string(),
+            tree.prefix()
+        );
+        let hint = format!("write it relative to the prefix: {}", key.member());
+        Finding::new(path, message).hint(hint)
+    };
+    outside.map(finding).collect()
+}
+
 type Wrong = Option<(String, &'static str)>;
 
 fn repeated(definition: &Definition, index: usize, target: &Target) -> Wrong {
     let same = |other: &Target| match (other, target) {
-        (Target::Member(one), Target::Member(other)) => one.key == other.key,
+        // Relative or absolute: only one tree is published in.
+        (Target::Member(one), Target::Member(other)) => one.key.member() == other.key.member(),
         (Target::Service(one), Target::Service(other)) => one.service == other.service,
         _ => false,
     };
@@ -100,7 +123,7 @@ fn per_instance(definition: &Definition, target: &Target) -> Wrong {
 
 /// A container's address is known to nobody but its host, unless somebody says so.
 fn far_address(member: &MemberTarget) -> Wrong {
-    let is_far = member.key.template().has(Variable::ContainerIp)
+    let is_far = member.key.member().has(Variable::ContainerIp)
         && !member.routed
         && !member.key.is_in_own_region();
     is_far.then(|| {

@@ -3,22 +3,25 @@
 use std::fmt;
 use std::str::FromStr;
 
-use presence::keys::{DEFAULT_PREFIX, KeyError, Tree, TreeKey};
+use presence::keys::{KeyError, Tree, TreeKey};
 use presence::model::{Kind, MemberKey};
 
 use super::forms::from_text;
 use super::variables::{Template, Unset, Values, Variable};
 
-/// The key of a member of a load balancer, with variables.
+/// The key of a member of a load balancer, with variables: relative to the prefix, or absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyTemplate {
-    template: Template,
+    /// The prefix of an absolute key.
+    tree: Option<Tree>,
+    /// The part below the prefix.
+    member: Template,
     kind: Kind,
 }
 
 from_text!(
     KeyTemplate,
-    "/lbManager/TYPE/REGION/NAME/CLASS/MEMBER, with variables"
+    "TYPE/REGION/NAME/CLASS/MEMBER, with variables; absolute keys begin with the prefix"
 );
 
 /// A key that cannot be published.
@@ -41,56 +44,100 @@ impl KeyTemplate {
         self.kind
     }
 
-    /// The key as it is written.
-    pub fn template(&self) -> &Template {
-        &self.template
+    /// The part of the key below the prefix, as it is written.
+    pub fn member(&self) -> &Template {
+        &self.member
     }
 
     /// Whether the region is the host's own, whichever host it is.
     pub fn is_in_own_region(&self) -> bool {
-        let text = self.template.to_string();
-        let region = text
-            .strip_prefix(DEFAULT_PREFIX)
-            .and_then(|below| below.split('/').nth(2));
-        region == Some("$HOSTNAME")
+        self.member.to_string().split('/').nth(1) == Some("$HOSTNAME")
+    }
+
+    /// Whether the key is relative, or below the prefix of this tree.
+    pub fn is_within(&self, tree: &Tree) -> bool {
+        self.tree.as_ref().is_none_or(|own| own == tree)
     }
 
     /// The member, with values in place of the variables.
     pub fn resolve(&self, values: &Values) -> Result<MemberKey, TargetError> {
-        resolve(&self.template, values)
+        resolve(self.tree.as_ref(), &self.member, values)
     }
 }
 
-fn resolve(template: &Template, values: &Values) -> Result<MemberKey, TargetError> {
-    let key = template.substitute(values)?;
-    match tree().parse(&key)? {
+fn resolve(
+    tree: Option<&Tree>,
+    member: &Template,
+    values: &Values,
+) -> Result<MemberKey, TargetError> {
+    let below = member.substitute(values)?;
+    let key = tree.map_or_else(|| below.clone(), |tree| tree.complete(&below));
+    let named = match tree {
+        Some(tree) => tree.parse(&key)?,
+        None => key.parse()?,
+    };
+    match named {
         TreeKey::Member(member) => Ok(member),
         TreeKey::Config | TreeKey::BalancerConfig(_) => Err(TargetError::NoMember(key)),
     }
-}
-
-fn tree() -> Tree {
-    Tree::new(DEFAULT_PREFIX).expect("the default prefix is one")
 }
 
 impl FromStr for KeyTemplate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let template: Template = text.parse()?;
-        let values = sample();
-        let member = resolve(&template, &values).map_err(|error| {
-            let example = match error {
-                TargetError::Key(_) => with_example(&template, &values),
-                TargetError::Unset(_) | TargetError::NoMember(_) => String::new(),
-            };
-            format!("{error}{example}")
-        })?;
-        Ok(Self {
-            template,
-            kind: member.balancer.kind(),
-        })
+        let Some(path) = text.strip_prefix('/') else {
+            return read(None, text);
+        };
+        if read(None, path).is_ok() {
+            return Err(format!(
+                "invalid key {text:?}: expected {path:?}, or the prefix before it"
+            ));
+        }
+        // Each place where the part below the prefix may begin.
+        let slashes = path.match_indices('/').map(|(at, _)| at + 1);
+        let is_kind = |at: &usize| path[*at..].split('/').next().is_some_and(is_kind);
+        let mut splits: Vec<usize> = slashes.clone().filter(is_kind).collect();
+        if splits.is_empty() {
+            splits.extend(slashes.take(1));
+        }
+        let read_at = |at: usize| {
+            let (prefix, below) = text.split_at(at + 1);
+            let tree = Tree::new(prefix).map_err(|error| error.to_string())?;
+            read(Some(tree), below)
+        };
+        let mut read = splits.into_iter().map(read_at);
+        let first = read.next().unwrap_or_else(|| Err(no_key(text)));
+        match first {
+            Err(error) => read.find_map(Result::ok).ok_or(error),
+            right => right,
+        }
     }
+}
+
+fn is_kind(segment: &str) -> bool {
+    segment.parse::<Kind>().is_ok()
+}
+
+fn no_key(text: &str) -> String {
+    format!("invalid key {text:?}: expected TYPE/REGION/NAME/CLASS/MEMBER")
+}
+
+fn read(tree: Option<Tree>, below: &str) -> Result<KeyTemplate, String> {
+    let template: Template = below.parse()?;
+    let values = sample();
+    let member = resolve(tree.as_ref(), &template, &values).map_err(|error| {
+        let example = match error {
+            TargetError::Key(_) => with_example(&template, &values),
+            TargetError::Unset(_) | TargetError::NoMember(_) => String::new(),
+        };
+        format!("{error}{example}")
+    })?;
+    Ok(KeyTemplate {
+        tree,
+        member: template,
+        kind: member.balancer.kind(),
+    })
 }
 
 fn with_example(template: &Template, values: &Values) -> String {
@@ -123,6 +170,9 @@ fn sample() -> Values {
 
 impl fmt::Display for KeyTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.template.fmt(f)
+        if let Some(tree) = &self.tree {
+            write!(f, "{}", tree.prefix())?;
+        }
+        self.member.fmt(f)
     }
 }

@@ -1,8 +1,10 @@
 //! From a document to a definition, or to everything that is wrong with it.
 
+use presence::keys::Tree;
 use presence::model::ServiceName;
 
 use super::check::check;
+use super::check_publish::outside;
 use super::rewrite::rewrite;
 use super::{Definition, Image};
 use crate::document::{self, Content, Finding, Node, Path, Problem};
@@ -55,6 +57,11 @@ impl Document {
     pub fn refused_by(&self, policy: &Policy) -> Vec<Problem> {
         let refusals = policy.refusals(&self.parsed.definition).into_iter();
         self.located(refusals.map(Finding::from))
+    }
+
+    /// What of it is published outside of this tree, and where.
+    pub fn outside(&self, tree: &Tree) -> Vec<Problem> {
+        self.located(outside(&self.parsed.definition, tree))
     }
 
     fn located(&self, findings: impl IntoIterator<Item = Finding>) -> Vec<Problem> {

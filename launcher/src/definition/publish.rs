@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use presence::keys::DEFAULT_PREFIX;
 use presence::model::{InvalidName, Kind, Label, MemberOptions, VirtualService};
 use schemars::JsonSchema;
 use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
@@ -64,11 +63,11 @@ pub enum Target {
 schema!(Target, "Target", {
     "description": "A key of a load balancer's member, or a label of service-monitor",
     "anyOf": [
-        {"type": "string", "pattern": "^/lbManager/"},
+        {"type": "string", "pattern": "^(/.+/)?(elb|elbv2|route53|ipvs)/"},
         {
             "type": "object",
             "properties": {
-                "key": {"type": "string", "pattern": "^/lbManager/", "description": "/lbManager/TYPE/REGION/NAME/CLASS/MEMBER, with variables"},
+                "key": {"type": "string", "pattern": "^(/.+/)?(elb|elbv2|route53|ipvs)/", "description": "TYPE/REGION/NAME/CLASS/MEMBER, with variables: relative to the prefix, or below it"},
                 "options": {
                     "type": "object",
                     "description": "Options of the member",
@@ -104,7 +103,7 @@ impl Target {
     /// host, in front of the container.
     pub fn of_service_address(address: &str) -> Result<Self, InvalidName> {
         let service: VirtualService = address.parse()?;
-        let key = format!("{DEFAULT_PREFIX}/ipvs/$HOSTNAME/{service}/multiple/$CONTAINER_IP:$PORT");
+        let key = format!("ipvs/$HOSTNAME/{service}/multiple/$CONTAINER_IP:$PORT");
         let key = key.parse().expect("a virtual service makes a key");
         Ok(Self::Member(MemberTarget::new(key)))
     }
@@ -120,7 +119,7 @@ impl Target {
     /// Whether this variable is in it.
     pub fn has(&self, variable: Variable) -> bool {
         match self {
-            Self::Member(target) => target.key.template().has(variable),
+            Self::Member(target) => target.key.member().has(variable),
             Self::Service(target) => target.info.values().any(|value| value.has(variable)),
         }
     }
@@ -214,7 +213,7 @@ impl<'de> Deserialize<'de> for Target {
             type Value = Target;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key below /lbManager/, or a mapping with key or service,")
+                f.write_str("a key such as elb/us-east-1/web/multiple/$INSTANCE_ID, or a mapping with key or service,")
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Target, E> {

@@ -22,6 +22,7 @@ mod written;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use presence::keys::Tree;
 use presence::model::{DefinitionRevision, ServiceName};
 use presence::process::backoff::Backoff;
 use presence::process::state_file::{StateDir, StateError};
@@ -81,17 +82,26 @@ pub struct Definitions<S> {
     store: S,
     source: Source,
     policy: Option<Policy>,
+    tree: Tree,
     cache: Cache,
 }
 
 impl<S: Store> Definitions<S> {
-    /// From this source, held to this policy. What is started is kept in the state directory.
-    pub fn new(store: S, source: Source, policy: Option<Policy>, state: &StateDir) -> Self {
+    /// From this source, held to this policy, and published in this tree. What is started is kept
+    /// in the state directory.
+    pub fn new(
+        store: S,
+        source: Source,
+        policy: Option<Policy>,
+        tree: Tree,
+        state: &StateDir,
+    ) -> Self {
         let cache = Cache::new(state, source.name());
         Self {
             store,
             source,
             policy,
+            tree,
             cache,
         }
     }
@@ -160,7 +170,8 @@ impl<S: Store> Definitions<S> {
     }
 
     fn admit(&self, name: &ServiceName, written: Written) -> Result<Found, FindError> {
-        written.admit(name, self.source.origin(), self.policy.as_ref())
+        let origin = self.source.origin();
+        written.admit(name, origin, self.policy.as_ref(), &self.tree)
     }
 
     /// Keeps it in the state directory, for starts while etcd is away. It stays there at least for

@@ -1,5 +1,6 @@
 //! A text and its revision as a definition, or what is wrong with it.
 
+use presence::keys::Tree;
 use presence::model::{DefinitionRevision, Revision, ServiceName};
 
 use super::{FindError, Found, Origin};
@@ -89,13 +90,21 @@ impl Written {
         is_it.then_some(Self { revision, ..self })
     }
 
-    /// As a definition that may be started, if the policy allows it.
+    /// As a definition that may be started, if the policy allows it and it fits the tree.
     pub(super) fn admit(
         self,
         name: &ServiceName,
         origin: Origin,
         policy: Option<&Policy>,
+        tree: &Tree,
     ) -> Result<Found, FindError> {
+        let outside = self.document.outside(tree);
+        if !outside.is_empty() {
+            return Err(FindError::Wrong {
+                place: self.place,
+                problems: outside,
+            });
+        }
         let problems = policy.map(|policy| self.document.refused_by(policy));
         match problems.filter(|problems| !problems.is_empty()) {
             Some(problems) => Err(FindError::Refused {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::OptionFuture;
+use presence::keys::Tree;
 use presence::keys::launcher::LauncherKey;
 use presence::process::shutdown::Shutdown;
 use presence::publisher::{
@@ -15,7 +16,6 @@ use tokio::sync::watch;
 
 use super::inquiry::Inquiry;
 use super::judge::{self, Ledger, Reached};
-use super::places::tree;
 use super::{Parts, Standing, Wish};
 use crate::definition::{Scope, Target};
 use crate::instance::{InstanceState, State};
@@ -48,6 +48,7 @@ impl<S: Store> Desk<S> {
         let state_key = self.state_key();
         let work = Work {
             state_key,
+            tree: self.parts.tree,
             store: self.parts.store,
             members,
             services,
@@ -137,6 +138,7 @@ impl Lane {
 
 struct Work<S> {
     store: S,
+    tree: Tree,
     state_key: String,
     members: Lane,
     services: Option<Lane>,
@@ -170,7 +172,7 @@ impl<S: Store> Work<S> {
         let services = self.services.as_mut();
         let services = services.map(|lane| lane.report.borrow_and_update().clone());
         let listed = self.services.as_ref().zip(services.as_ref());
-        let key = self.state_key.clone();
+        let (key, tree) = (self.state_key.clone(), self.tree.clone());
         let ledger = Ledger {
             is_current: self.members.is_current(&members)
                 && listed.is_none_or(|(lane, report)| lane.is_current(report)),
@@ -179,6 +181,7 @@ impl<S: Store> Work<S> {
                 .flatten()
                 .collect(),
             state_key: &key,
+            tree: &tree,
         };
         let reached = self.reached(&wish, &ledger);
         let lost = self.inquiry.as_ref().is_some_and(Inquiry::is_away);
@@ -199,7 +202,7 @@ impl<S: Store> Work<S> {
         let is_ready = wish.publish == Publish::Ready;
         let (mut members, services) = match (wish.publish, &wish.places) {
             (Publish::Ready | Publish::NotReady, Some(places)) => (
-                places.members(is_ready),
+                places.members(&self.tree, is_ready),
                 places.services(is_ready, wish.since),
             ),
             (Publish::Nothing, _) => (Wanted::default(), Wanted::default()),
@@ -265,7 +268,7 @@ impl<S: Store> Work<S> {
             .is_some_and(|open| open.covers(&members))
         {
             let wanted = !members.is_empty();
-            self.inquiry = wanted.then(|| Inquiry::open(&self.store, &tree().status(), members));
+            self.inquiry = wanted.then(|| Inquiry::open(&self.store, &self.tree.status(), members));
         }
         let hearing = self.inquiry.as_ref().and_then(Inquiry::hear);
         let reached = match wish.publish {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use presence::keys::TreeKey;
+use presence::keys::{Tree, TreeKey};
 use presence::model::{MemberKey, Revision};
 use presence::publisher::{Report, Standing as Key};
 
 use super::answer::{self, Out};
 use super::inquiry::Hearing;
-use super::places::tree;
 
 /// How the keys stand.
 pub(super) struct Ledger<'a> {
@@ -18,6 +17,8 @@ pub(super) struct Ledger<'a> {
     pub is_current: bool,
     /// The key of the instance's state, which is nobody's to serve.
     pub state_key: &'a str,
+    /// The tree of the members.
+    pub tree: &'a Tree,
 }
 
 /// How far that is which was asked for.
@@ -31,6 +32,13 @@ pub(super) struct Reached {
 }
 
 impl<'a> Ledger<'a> {
+    fn member(&self, key: &str) -> Option<MemberKey> {
+        match self.tree.parse(key) {
+            Ok(TreeKey::Member(member)) => Some(member),
+            _ => None,
+        }
+    }
+
     fn keys(&self) -> impl Iterator<Item = (&'a String, &'a Key)> {
         let keys = self.reports.iter().flat_map(|report| &report.keys);
         keys.filter(|(key, _)| *key != self.state_key)
@@ -57,7 +65,7 @@ impl<'a> Ledger<'a> {
     /// Members whose keys are ours, and when those were written.
     pub fn published(&self) -> BTreeMap<MemberKey, Revision> {
         let published = self.keys().filter_map(|(key, standing)| match standing {
-            Key::Published { at, .. } => Some((member(key)?, *at)),
+            Key::Published { at, .. } => Some((self.member(key)?, *at)),
             _ => None,
         });
         published.collect()
@@ -66,7 +74,7 @@ impl<'a> Ledger<'a> {
     /// Members whose keys were ours, and when they ceased to be.
     pub fn gone(&self) -> BTreeMap<MemberKey, Revision> {
         let gone = self.reports.iter().flat_map(|report| &report.gone);
-        let gone = gone.filter_map(|(key, at)| Some((member(key)?, *at)));
+        let gone = gone.filter_map(|(key, at)| Some((self.member(key)?, *at)));
         gone.collect()
     }
 
@@ -74,7 +82,7 @@ impl<'a> Ledger<'a> {
     /// tells.
     fn was_listed(&self) -> bool {
         let mut gone = self.reports.iter().flat_map(|report| report.gone.keys());
-        gone.any(|key| key != self.state_key && member(key).is_none())
+        gone.any(|key| key != self.state_key && self.member(key).is_none())
     }
 
     /// Somebody else has a key that it had. Who has a connection from before nobody tells.
@@ -185,11 +193,4 @@ fn unmanaged<'m>(
     balancers.dedup();
     let all = balancers.join(", ");
     (!balancers.is_empty()).then(|| format!("no manager is alive that keeps {all}"))
-}
-
-fn member(key: &str) -> Option<MemberKey> {
-    match tree().parse(key) {
-        Ok(TreeKey::Member(member)) => Some(member),
-        _ => None,
-    }
 }

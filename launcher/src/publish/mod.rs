@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use presence::keys::Tree;
 use presence::model::{DefinitionRevision, HostId, ServiceName};
 use presence::process::health::Health;
 use presence::process::state_file::StateDir;
@@ -74,6 +75,8 @@ pub struct Parts<S> {
     pub instance: Instance,
     /// What is published; SERVICE_ADDRESS is [`Target::of_service_address`].
     pub targets: Vec<Target>,
+    /// The tree that its members are published in.
+    pub tree: Tree,
     /// See [`Ttls`].
     pub ttls: Ttls,
     /// Where the leases are remembered for the next life: a directory of this instance's own.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use presence::keys::{DEFAULT_PREFIX, Tree, TreeKey, service_monitor};
+use presence::keys::{Tree, TreeKey, service_monitor};
 use presence::model::{
     InvalidName, Label, MemberKey, MemberOptions, ServiceHost, ServiceId, ServiceState,
 };
@@ -87,9 +87,8 @@ impl Places {
         self.members.len() + self.services.len()
     }
 
-    /// The keys of the members.
-    pub fn members(&self, ready: bool) -> Wanted {
-        let tree = tree();
+    /// The keys of the members in this tree.
+    pub fn members(&self, tree: &Tree, ready: bool) -> Wanted {
         let keys = self.members.iter().map(|(member, options)| {
             let options = MemberOptions {
                 ready,
@@ -158,10 +157,6 @@ fn address(values: &Values) -> Result<(IpAddr, Option<u16>), Unset> {
         (None, Some(own)) => Ok((own, values.port)),
         (None, None) => Ok((of_host()?, values.port)),
     }
-}
-
-pub(super) fn tree() -> Tree {
-    Tree::new(DEFAULT_PREFIX).expect("the default prefix is one")
 }
 
 fn object(options: &MemberOptions) -> Map<String, Value> {

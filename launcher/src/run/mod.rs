@@ -283,6 +283,7 @@ impl<R: ContainerRuntime, S: Store> Parts<R, S> {
             store: self.store.clone(),
             instance,
             targets: plan.targets.clone(),
+            tree: self.order.tree.clone(),
             ttls: self.order.ttls,
             state: self.state.clone(),
             health: self.health.clone(),

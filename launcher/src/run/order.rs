@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use presence::keys::Tree;
 use presence::model::DefinitionRevision;
 
 use super::terms;
@@ -19,6 +20,8 @@ pub struct Order {
     pub identity: Identity,
     /// Where it is published beside what its definition says; `None`: nowhere at all.
     pub publish: Option<Vec<Target>>,
+    /// The tree that it is published in.
+    pub tree: Tree,
     /// How long its keys stay when this process is gone.
     pub ttls: Ttls,
 }

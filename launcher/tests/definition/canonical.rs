@@ -95,6 +95,9 @@ fn what_means_something_else_is_another_one() {
         "{image: x, volumes: [/b, /a]}",
         "{image: x, update: {auto_revert: false}}",
         "{image: x, health_check: none}",
+        // For whichever tree, and for one only.
+        "{image: x, publish: [elb/us-east-1/web/multiple/i-01234567]}",
+        "{image: x, publish: [/lbManager/elb/us-east-1/web/multiple/i-01234567]}",
     ];
     let mut digests: Vec<_> = texts.iter().map(|text| definition(text).sha256()).collect();
     digests.sort_unstable();
@@ -122,7 +125,7 @@ fn text() -> impl Strategy<Value = String> {
 fn key_of(target: usize) -> Value {
     [
         json!("/lbManager/elb/us-east-1/web/multiple/$INSTANCE_ID"),
-        json!({"key": "/lbManager/ipvs/$HOSTNAME/10.0.0.1:80/single/$CONTAINER_IP:${PORT}", "options": {"weight": 3}}),
+        json!({"key": "ipvs/$HOSTNAME/10.0.0.1:80/single/$CONTAINER_IP:${PORT}", "options": {"weight": 3}}),
         json!({"key": "/lbManager/route53/global/Z1/a.example/multiple/$HOST_IP", "scope": "service"}),
         json!({"key": "/lbManager/elbv2/eu-west-1/web/multiple/$CONTAINER_IP", "routed": true}),
         json!({"service": "web", "info": {"at": "$HOSTNAME$$x"}}),

@@ -1,8 +1,10 @@
 use std::time::Duration;
 
 use launcher::definition::{
-    HealthCheck, NetworkMode, Port, PullPolicy, Source, Target, UrlPath, Values,
+    HealthCheck, KeyTemplate, NetworkMode, Port, PullPolicy, Source, Target, UrlPath, Values,
 };
+
+use presence::keys::Tree;
 
 use super::fixtures::{RIGHT, definition, parsed};
 
@@ -163,13 +165,37 @@ fn a_service_address_is_a_target_of_ipvs() {
     let target = Target::of_service_address("172.18.0.1:7001").unwrap();
     let written = definition(
         "image: x\nport: 80\n\
-         publish: ['/lbManager/ipvs/$HOSTNAME/172.18.0.1:7001/multiple/$CONTAINER_IP:${PORT}']",
+         publish: ['ipvs/$HOSTNAME/172.18.0.1:7001/multiple/$CONTAINER_IP:${PORT}']",
     );
     assert_eq!(written.publish, [target]);
     let error = Target::of_service_address("172.18.0.1")
         .unwrap_err()
         .to_string();
     assert!(error.contains("IP:PORT"), "{error}");
+}
+
+#[test]
+fn a_key_is_relative_to_the_prefix_or_below_it() {
+    let key = |text: &str| text.parse::<KeyTemplate>().unwrap();
+    let values = Values {
+        instance_id: None,
+        host_ip: None,
+        host_port: None,
+        container_ip: None,
+        port: None,
+        hostname: "host-1".parse().unwrap(),
+    };
+    let below = "ipvs/$HOSTNAME/10.0.0.1:80/single/10.0.0.2:80";
+    let tree = |prefix: &str| Tree::new(prefix).unwrap();
+    let relative = key(below);
+    for prefix in ["/lbManager", "/a/b", "/team/elb", "/ipvs/ipvs"] {
+        let absolute = key(&format!("{prefix}/{below}"));
+        assert_eq!(absolute.to_string(), format!("{prefix}/{below}"));
+        assert_eq!(absolute.resolve(&values), relative.resolve(&values));
+        assert!(absolute.is_in_own_region() && relative.is_in_own_region());
+        assert!(absolute.is_within(&tree(prefix)) && relative.is_within(&tree(prefix)));
+        assert!(!absolute.is_within(&tree("/other")));
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Each message as it is shown.
 
-use launcher::definition::parse;
+use launcher::definition::{Document, parse};
+use presence::keys::Tree;
 use proptest::prelude::*;
 
 use super::fixtures::{RIGHT, WITHOUT_KEY, problems};
@@ -301,8 +302,28 @@ fn health() {
 fn targets() {
     check(&[
         (
-            "{image: x, publish: [elb/us-east-1/web/multiple/i-01234567]}",
-            "1:22: publish[0]: key \"elb/us-east-1/web/multiple/i-01234567\" is not below \"/lbManager/\"",
+            "{image: x, publish: [/elb/us-east-1/web/multiple/i-01234567]}",
+            "1:22: publish[0]: invalid key \"/elb/us-east-1/web/multiple/i-01234567\": expected \"elb/us-east-1/web/multiple/i-01234567\", or the prefix before it",
+        ),
+        (
+            "{image: x, publish: [lbManager/elb/us-east-1/web/multiple/i-01234567]}",
+            "1:22: publish[0]: key \"lbManager/elb/us-east-1/web/multiple/i-01234567\": type \"lbManager\" is not valid: one of elb, elbv2, route53, ipvs is expected",
+        ),
+        (
+            "{image: x, publish: [elb/us-east-1/web/config]}",
+            "1:22: publish[0]: \"elb/us-east-1/web/config\" is the key of options, not of a member",
+        ),
+        (
+            "{image: x, publish: [/lbManager/alb/us-east-1/web/multiple/i-01234567]}",
+            "1:22: publish[0]: key \"/lbManager/alb/us-east-1/web/multiple/i-01234567\": type \"alb\" is not valid: one of elb, elbv2, route53, ipvs is expected",
+        ),
+        (
+            "{image: x, publish: [/launcher/elb/us-east-1/web/multiple/i-01234567]}",
+            "1:22: publish[0]: prefix \"/launcher/\" is not valid: /launcher/ holds other keys of the scheme; choose another",
+        ),
+        (
+            "{image: x, publish: [/web]}",
+            "1:22: publish[0]: invalid key \"/web\": expected TYPE/REGION/NAME/CLASS/MEMBER",
         ),
         (
             "{image: x, publish: [/lbManager/elb/us-east-1/web/$INSTANCE_ID]}",
@@ -368,7 +389,36 @@ fn targets() {
             "{image: x, publish: [{service: a}, {service: A}]}",
             "1:36: publish[1]: publish[0] is the same already",
         ),
+        (
+            "{image: x, publish: [elb/us-east-1/web/multiple/i-01234567, /lbManager/elb/us-east-1/web/multiple/i-01234567]}",
+            "1:61: publish[1]: publish[0] is the same already",
+        ),
     ]);
+}
+
+#[test]
+fn targets_outside_of_the_tree() {
+    let own = "{image: x, publish: [elb/us-east-1/web/multiple/$INSTANCE_ID, \
+               /two/elb/us-east-1/web/multiple/i-01234567, \
+               {key: /two/ipvs/edge/10.0.0.1:80/single/$HOST_IP:80}]}";
+    let document = Document::parse(own).unwrap();
+    let outside = |prefix: &str| {
+        let tree = Tree::new(prefix).unwrap();
+        let problems = document.outside(&tree).into_iter();
+        problems
+            .map(|problem| problem.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(outside("/two"), [""; 0]);
+    assert_eq!(
+        outside("/lbManager"),
+        [
+            "1:63: publish[1]: invalid key \"/two/elb/us-east-1/web/multiple/i-01234567\": expected a key below \"/lbManager/\"; write it relative to the prefix: elb/us-east-1/web/multiple/i-01234567",
+            "1:107: publish[2]: invalid key \"/two/ipvs/edge/10.0.0.1:80/single/$HOST_IP:80\": expected a key below \"/lbManager/\"; write it relative to the prefix: ipvs/edge/10.0.0.1:80/single/$HOST_IP:80",
+        ]
+    );
+    // /tw is not a prefix of the path, only of its text.
+    assert_eq!(outside("/tw").len(), 2);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use presence::store::{Store, Transaction};
 use testbed::etcd::Etcd;
 use tokio::time::{Instant, timeout};
 
-use crate::host::{Host, version, web};
+use crate::host::{Host, tree, version, web};
 
 /// How long etcd is given, and a little.
 const A_FEW_SECONDS: Duration = Duration::from_millis(3100);
@@ -158,8 +158,13 @@ async fn what_was_kept_is_held_to_the_policy_of_today() {
     };
     let state = StateDir::open(host.state.path()).unwrap();
     let source = launcher::definitions::Source::Etcd;
-    let definitions =
-        launcher::definitions::Definitions::new(host.store.clone(), source, Some(strict), &state);
+    let definitions = launcher::definitions::Definitions::new(
+        host.store.clone(),
+        source,
+        Some(strict),
+        tree(),
+        &state,
+    );
     host.store.set_unavailable(true);
     let error = definitions
         .find(&web(), InstanceName::Newest, |_| ())
@@ -212,7 +217,7 @@ async fn whoever_etcd_does_not_let_in_starts_what_was_kept() {
     let locked_out = EtcdStore::connect(EtcdConfig::plain([etcd.endpoint()])).await;
     let source = launcher::definitions::Source::Etcd;
     let definitions =
-        launcher::definitions::Definitions::new(locked_out.unwrap(), source, None, &state);
+        launcher::definitions::Definitions::new(locked_out.unwrap(), source, None, tree(), &state);
     let mut said = Vec::new();
     let found = definitions
         .find(&web(), InstanceName::Newest, |words| said.push(words))

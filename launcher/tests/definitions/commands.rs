@@ -189,8 +189,14 @@ async fn what_is_wrong_or_refused_is_not_written() {
     let policy = rig.file("policy.yaml", "{}");
     let message = rig.fails(78, &["put", &file, "--policy", &policy]).await;
     assert!(message.starts_with(&format!("{file}:2:13: ")), "{message}");
+    let absolute = "image: x\npublish: [/lbManager/elb/us-east-1/web/multiple/$INSTANCE_ID]";
+    let absolute = rig.file("absolute.yaml", absolute);
+    let message = rig.fails(78, &["put", &absolute, "--prefix=/two"]).await;
+    let place = format!("{absolute}:2:11: publish[0]: invalid key ");
+    assert!(message.starts_with(&place), "{message}");
     assert_eq!(rig.etcd.count("/launcher/").await.unwrap(), 0);
     rig.ok(&["put", &file]).await;
+    rig.ok(&["put", &absolute]).await;
 }
 
 #[tokio::test]

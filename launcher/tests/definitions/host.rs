@@ -4,6 +4,7 @@ use launcher::definition::{Definition, parse};
 use launcher::definitions::{Definitions, FindError, Found, Put, Source, put};
 use launcher::instance::InstanceName;
 use launcher::policy::Policy;
+use presence::keys::Tree;
 use presence::model::{DefinitionRevision, ServiceName};
 use presence::process::state_file::StateDir;
 use presence::store::memory::MemoryStore;
@@ -18,6 +19,10 @@ pub struct Host<S> {
 
 pub fn name(text: &str) -> ServiceName {
     text.parse().unwrap()
+}
+
+pub fn tree() -> Tree {
+    Tree::new("/lbManager").unwrap()
 }
 
 pub fn web() -> ServiceName {
@@ -48,7 +53,7 @@ impl<S: Store> Host<S> {
         let state = tempfile::tempdir().unwrap();
         let directory = StateDir::open(state.path()).unwrap();
         Self {
-            definitions: Definitions::new(store.clone(), source, policy, &directory),
+            definitions: Definitions::new(store.clone(), source, policy, tree(), &directory),
             store,
             state,
         }

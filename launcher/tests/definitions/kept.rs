@@ -15,7 +15,7 @@ use presence::store::memory::MemoryStore;
 use testbed::process::Signal;
 use testbed::wait;
 
-use crate::host::{Host, version, web};
+use crate::host::{Host, tree, version, web};
 
 const SOON: Duration = Duration::from_mins(1);
 
@@ -196,7 +196,7 @@ async fn keeper() {
     };
     let state = StateDir::open(PathBuf::from(state)).unwrap();
     let host = Host::new();
-    let definitions = Definitions::new(host.store.clone(), Source::Etcd, None, &state);
+    let definitions = Definitions::new(host.store.clone(), Source::Etcd, None, tree(), &state);
     let mut found = Vec::new();
     for number in 1..=12 {
         let text = format!(

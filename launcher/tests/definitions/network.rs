@@ -95,6 +95,26 @@ async fn what_the_policy_refuses_is_not_started_and_says_where() {
 }
 
 #[tokio::test]
+async fn what_is_published_outside_of_the_tree_is_not_started_and_says_what_to_write() {
+    let host = Host::new();
+    let member = "elb/us-east-1/web/multiple/i-01234567";
+    let text = format!("image: x\npublish: [/two/{member}]\n");
+    let bad = host.write(&text).await;
+    for instance in [None, Some(bad)] {
+        assert_eq!(
+            host.refused(instance).await,
+            format!(
+                "/launcher/services/web:2:11: publish[0]: invalid key \"/two/{member}\": expected \
+                 a key below \"/lbManager/\"; write it relative to the prefix: {member}"
+            )
+        );
+    }
+    host.write(&format!("image: x\npublish: [{member}]\n"))
+        .await;
+    host.find(None).await;
+}
+
+#[tokio::test]
 async fn what_is_no_definition_of_the_service_is_said_with_its_place() {
     let host = Host::new();
     let key = "/launcher/services/web";

@@ -107,3 +107,23 @@ async fn the_state_is_there_from_the_beginning_to_the_end() {
     running.stop().await;
     assert_eq!(store.peek(STATE_KEY), None);
 }
+
+#[tokio::test]
+async fn one_definition_is_published_in_the_tree_of_each_prefix() {
+    let (store, directory) = (MemoryStore::new(), tempfile::tempdir().unwrap());
+    let publish = "[ipvs/$HOSTNAME/172.18.0.1:7001/multiple/$CONTAINER_IP:$PORT]";
+    for prefix in ["/lbManager", "/two"] {
+        let state = directory.path().join(&prefix[1..]);
+        let instance = instance(REVISION);
+        let mut running = Running::start_in(&store, prefix, instance, publish, &state);
+        running.want(Publish::Ready);
+        running.served().await;
+        let key = format!("{prefix}/ipvs/host-1/172.18.0.1:7001/multiple/172.17.0.2:80");
+        let entries = store.list("/", None).await.unwrap().entries;
+        let keys: Vec<_> = entries.into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, [key]);
+        running.want(Publish::Nothing);
+        running.until("out", |now| now.keys.withdrawn).await;
+        running.stop().await;
+    }
+}

@@ -16,6 +16,7 @@ use launcher::definition::{Target, Values, parse};
 use launcher::instance::{InstanceState, State};
 use launcher::life::Publish;
 use launcher::publish::{Instance, Parts, Publication, Standing, Ttls};
+use presence::keys::Tree;
 use presence::process::health::Health;
 use presence::process::shutdown::{Shutdown, Trigger};
 use presence::process::state_file::StateDir;
@@ -88,11 +89,22 @@ impl Running {
     }
 
     fn start_of<S: Store>(store: &S, instance: Instance, publish: &str, state: &Path) -> Self {
+        Self::start_in(store, "/lbManager", instance, publish, state)
+    }
+
+    fn start_in<S: Store>(
+        store: &S,
+        prefix: &str,
+        instance: Instance,
+        publish: &str,
+        state: &Path,
+    ) -> Self {
         let state = state.join(instance.revision.to_string());
         let (publication, desk) = Publication::new(Parts {
             store: store.clone(),
             instance,
             targets: targets(publish),
+            tree: Tree::new(prefix).unwrap(),
             ttls: TTLS,
             state: StateDir::open(state).unwrap(),
             health: Health::starting(),
