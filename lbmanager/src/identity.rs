@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use presence::keys::Tree;
 pub use presence::keys::status::ManagerRole as Role;
 use presence::model::HostId;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,18 @@ pub struct Identity {
     pub host: HostId,
     /// What the manager does.
     pub role: Role,
+}
+
+impl Identity {
+    /// The identity of a manager of this tree.
+    pub fn new(cluster: u64, tree: &Tree, host: &HostId, role: Role) -> Self {
+        Self {
+            cluster,
+            prefix: tree.to_string(),
+            host: host.clone(),
+            role,
+        }
+    }
 }
 
 /// For messages, the part that is mistyped most often first.

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::whole::{self, Whole};
 use crate::backend::Backend;
+use crate::identity::Identity;
 use crate::reconcile::{Hook, Orders, Reconciler, Shared};
 use crate::record::Record;
 use crate::tree::{BalancerTree, Tree};
@@ -64,15 +65,15 @@ impl Fleet {
     /// A fleet that goes on from these records.
     pub fn new(
         launchers: BTreeMap<Kind, Box<dyn Launch>>,
-        whole: Option<Box<dyn whole::Launch>>,
+        whole: Option<(Box<dyn whole::Launch>, Identity)>,
         mut records: BTreeMap<BalancerId, Record>,
         shutdown: Shutdown,
     ) -> Self {
         let mut tasks = JoinSet::new();
-        let whole = whole.map(|launcher| {
+        let whole = whole.map(|(launcher, identity)| {
             let kind = launcher.kind();
             let of_whole = records.extract_if(.., |id, _| id.kind() == kind).collect();
-            let (whole, task) = Whole::start(launcher, of_whole, shutdown.clone());
+            let (whole, task) = Whole::start(launcher, identity, of_whole, shutdown.clone());
             tasks.spawn(task);
             whole
         });

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use super::statuses::{Remembered, revisions, statuses_in};
 use super::{Fleet, Launch, Manager, Releases, TURN, first, whole};
 use crate::history::History;
+use crate::identity::{Identity, Role};
 use crate::metrics::Metrics;
 use crate::peers::shares::Watcher;
 use crate::peers::{Claim, Managers, Taken};
@@ -130,6 +131,8 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, 
         &parts.shutdown,
     );
     let header = listing.header;
+    let (tree, host) = (&parts.settings.tree, &parts.settings.host);
+    let identity = Identity::new(header.cluster, tree, host, Role::Ipvs);
     let keys = parts.settings.tree.status();
     let statuses = statuses_in(&keys, listing);
     let now = parts.clock.now();
@@ -172,7 +175,7 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, 
         claim,
         fleet: Fleet::new(
             parts.launchers,
-            parts.whole,
+            parts.whole.map(|whole| (whole, identity)),
             records,
             parts.shutdown.clone(),
         ),

@@ -12,6 +12,7 @@ use presence::process::shutdown::Shutdown;
 use tokio::sync::watch;
 
 use super::Releases;
+use crate::identity::Identity;
 use crate::peers::Shares;
 use crate::record::Record;
 use crate::tree::{BalancerTree, Config, Tree};
@@ -46,9 +47,10 @@ pub trait Launch: Send + Sync {
     /// Which regions it is for.
     fn regions(&self) -> Vec<Region>;
 
-    /// A reconciler that goes on from these records, ready to run.
+    /// A reconciler that continues from these records, ready to run.
     fn launch(
         self: Box<Self>,
+        identity: Identity,
         records: BTreeMap<BalancerId, Record>,
         orders: watch::Receiver<Option<Orders>>,
         shutdown: Shutdown,
@@ -69,6 +71,7 @@ impl Whole {
     /// Starts it: what is to be run, and what tells it.
     pub fn start(
         launcher: Box<dyn Launch>,
+        identity: Identity,
         records: BTreeMap<BalancerId, Record>,
         shutdown: Shutdown,
     ) -> (Self, Pin<Box<dyn Future<Output = ()> + Send>>) {
@@ -80,7 +83,10 @@ impl Whole {
             ids: records.keys().cloned().collect(),
             may_forget: BTreeSet::new(),
         };
-        (whole, launcher.launch(records, receiver, shutdown))
+        (
+            whole,
+            launcher.launch(identity, records, receiver, shutdown),
+        )
     }
 
     pub fn kind(&self) -> Kind {

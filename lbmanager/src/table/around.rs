@@ -12,8 +12,10 @@ use presence::store::Store;
 use super::Table;
 use super::image::Image;
 use super::kernel::Kernel;
+use super::ledger::Ledger;
 use super::line::Line;
 use super::lines::Lines;
+use super::others::held;
 use crate::host::masquerade::Look;
 use crate::host::service::Service;
 use crate::host::vips::Bound;
@@ -71,11 +73,11 @@ impl<S: Store, K: Kernel> Table<S, K> {
             return;
         }
         around.shares = Arc::clone(&orders.shares);
-        let ledger = &mut self.parts.ledger;
-        let services = services(self.image.as_ref(), |key| ledger.has(key));
-        let bound = ledger.bound();
+        let ledger = &self.parts.ledger;
+        let services = services(self.image.as_ref(), |key| ledger.knows(key));
+        let bound = self.parts.addresses.bound();
         let (addresses, shared) = if around.binds {
-            addresses(&self.lines, bound, &orders.shares)
+            addresses(&self.lines, ledger, bound, &orders.shares)
         } else {
             Default::default()
         };
@@ -90,7 +92,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
                 return around.tell(&report, shared);
             }
         };
-        if let Err(error) = ledger.bind(plan.vips.before()) {
+        if let Err(error) = self.parts.addresses.bind(plan.vips.before()) {
             tracing::warn!("no address is added or removed: {error}");
             around.is_due = true;
             return;
@@ -106,7 +108,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
         report.changes.extend(after.changes);
         report.notes.extend(after.notes);
         if let Some(bound) = after.ledger
-            && let Err(error) = ledger.bind(bound)
+            && let Err(error) = self.parts.addresses.bind(bound)
         {
             // It says more than is so, which is looked at the next time.
             report.problems.insert(error.to_string());
@@ -118,21 +120,25 @@ impl<S: Store, K: Kernel> Table<S, K> {
 /// The addresses that the interface is to have, and why it does not get others.
 fn addresses(
     lines: &Lines,
+    ledger: &Ledger,
     bound: &BTreeSet<Bound>,
     shares: &Shares,
 ) -> (BTreeSet<IpAddr>, BTreeSet<String>) {
     let mut addresses = BTreeSet::new();
     let mut withheld = BTreeSet::new();
+    let is_bound = |address| bound.iter().any(|bound| bound.address == address);
+    for (key, _) in held(ledger, lines) {
+        addresses.extend(address(key).filter(|address| is_bound(*address)));
+    }
     for line in lines.iter() {
         let Some(address) = address(&line.key) else {
             continue;
         };
-        let is_bound = bound.iter().any(|bound| bound.address == address);
         match lines.share(line, shares) {
             Share::With(others) => {
                 withheld.insert(not_bound(line, &others));
             }
-            Share::Undecided if !is_bound => {}
+            Share::Undecided if !is_bound(address) => {}
             // Until it is decided it stays as it is.
             Share::Undecided | Share::Alone => {
                 addresses.insert(address);

@@ -12,7 +12,10 @@
 //! | [`decide`] | pure | the same for one of all, as things are |
 //! | [`lines`] | pure | all of them, and which have to be looked at |
 //! | `pass`, `look`, `tell`, `report` | driver | a pass: observe, decide, tell the kernel, report |
-//! | [`ledger`] | a file | which virtual services this manager made |
+//! | [`ledger`] | a file | which virtual services were created here, and by which identity |
+//! | [`addresses`] | a file | which addresses were added here |
+//! | [`retry`] | thin | files that cannot be written for a while |
+//! | [`others`] | thin | virtual services of other identities |
 //! | [`around`] | thin | what is set on the host's own network around it |
 //! | [`kernel`] | driver | the kernel's table, on a thread of its own |
 //! | [`outbox`] | driver | statuses on their way to etcd |
@@ -22,6 +25,7 @@
 //! future; if one of them ends, all do. It is told the newest state on a
 //! `watch` channel ([`Orders`]), and never why it should look.
 
+pub mod addresses;
 pub mod around;
 mod changes;
 pub mod decide;
@@ -32,10 +36,12 @@ pub mod line;
 pub mod lines;
 mod look;
 pub mod observe;
+pub mod others;
 pub mod outbox;
 mod pass;
 pub mod probe;
 mod report;
+pub mod retry;
 mod tell;
 pub mod translate;
 pub mod unite;
@@ -47,6 +53,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipvs::ServiceKey;
 use presence::keys::StatusTree;
 use presence::model::{BalancerId, HostId, Kind, Region};
 use presence::process::backoff::Backoff;
@@ -56,17 +63,20 @@ use presence::process::health::Heartbeat;
 use presence::process::shutdown::Shutdown;
 use presence::store::Store;
 use tokio::sync::watch;
-use tokio::time::{Instant, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::host::HostSettings;
+use crate::identity::Identity;
 use crate::manager::whole::{Launch, Orders};
 use crate::reconcile::{Board, Failing};
 use crate::record::Record;
+use addresses::Addresses;
 use around::Around;
 use image::Image;
 use kernel::{Kernel, Threaded};
 use ledger::Ledger;
 use lines::Lines;
+use others::Others;
 use outbox::Outbox;
 
 /// How the table is kept.
@@ -92,8 +102,10 @@ pub struct Parts<S, K> {
     pub store: S,
     /// The kernel.
     pub kernel: Threaded<K>,
-    /// Which services are ours.
+    /// Which services are whose.
     pub ledger: Ledger,
+    /// Which addresses were added here.
+    pub addresses: Addresses,
     /// What is set around the table; `None`: nothing.
     pub around: Option<HostSettings>,
     /// How it is found out whether a held member answers.
@@ -124,6 +136,10 @@ pub struct Table<S, K> {
     complaint: Complaint,
     /// What a dry run has said that it would do.
     said: BTreeSet<String>,
+    others: Others,
+    /// Services that the ledger could not be told of.
+    unwritten: BTreeSet<ServiceKey>,
+    ledger_complaint: Complaint,
 }
 
 impl<S: Store, K: Kernel> Launch for Parts<S, K> {
@@ -137,24 +153,28 @@ impl<S: Store, K: Kernel> Launch for Parts<S, K> {
 
     fn launch(
         self: Box<Self>,
+        identity: Identity,
         records: BTreeMap<BalancerId, Record>,
         orders: watch::Receiver<Option<Orders>>,
         shutdown: Shutdown,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(run(*self, records, orders, shutdown))
+        Box::pin(run(*self, identity, records, orders, shutdown))
     }
 }
 
 /// Keeps the table until shutdown.
 async fn run<S: Store, K: Kernel>(
-    parts: Parts<S, K>,
-    records: BTreeMap<BalancerId, Record>,
+    mut parts: Parts<S, K>,
+    identity: Identity,
+    mut records: BTreeMap<BalancerId, Record>,
     orders: watch::Receiver<Option<Orders>>,
     shutdown: Shutdown,
 ) {
     let (held, asked) = watch::channel(BTreeSet::new());
     let (silence, silent) = watch::channel(BTreeSet::new());
     let outbox = Outbox::default();
+    parts.ledger.run_as(identity);
+    let others = Others::of(&mut records, &parts.ledger, &outbox);
     let ask = Arc::clone(&parts.probe);
     let (store, keys, host, board) = (
         parts.store.clone(),
@@ -166,8 +186,9 @@ async fn run<S: Store, K: Kernel>(
         image: None,
         lines: Lines::new(records, &parts.settings, parts.clock.now(), &outbox),
         around: parts.around.clone().map(|settings| {
-            // What a manager before set may have to go.
-            Around::new(settings, !parts.ledger.is_empty())
+            // What a previous run set may have to go.
+            let is_due = !parts.ledger.is_empty() || !parts.addresses.bound().is_empty();
+            Around::new(settings, is_due)
         }),
         outbox: outbox.clone(),
         held,
@@ -176,6 +197,9 @@ async fn run<S: Store, K: Kernel>(
         sweeps: 0,
         complaint: Complaint::every(Duration::from_mins(10)),
         said: BTreeSet::new(),
+        others,
+        unwritten: BTreeSet::new(),
+        ledger_complaint: Complaint::every(Duration::from_mins(10)),
         parts,
     };
     tokio::select! {
@@ -196,6 +220,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
     async fn run(mut self, mut orders: watch::Receiver<Option<Orders>>, shutdown: Shutdown) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
         let mut turn = interval(TURN);
+        turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.parts.heartbeat.beat();
             let current = orders.borrow_and_update().clone();
@@ -234,7 +259,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
         }
     }
 
-    /// The kernel cannot be read, or the ledger not written: nothing is done.
+    /// The kernel cannot be read: nothing is done.
     fn fail(&mut self, failing: &Failing, orders: &Orders) {
         self.image = None;
         let now = self.parts.clock.now();

@@ -8,6 +8,7 @@ use ipvs::ServiceKey;
 use jiff::Timestamp;
 use presence::model::MemberId;
 use presence::store::Store;
+use tokio::time::Instant;
 
 use super::Table;
 use super::decide::Scene;
@@ -72,13 +73,16 @@ impl<S: Store, K: Kernel> Table<S, K> {
         let is_resync = self.look_for_drift(orders).await?;
         if self.lines.is_of_another_history(orders) {
             self.outbox.forget_all();
+            self.others.history_was_reset();
         }
+        self.take_over_released(orders);
         self.lines.take_in(orders, &self.parts.ledger, now);
-        if self.lines.is_empty() {
+        if self.lines.is_empty() && self.parts.ledger.others().is_empty() {
             // Whoever has no virtual service needs no kernel that has them.
             self.image = None;
             self.settle_around(orders, false).await;
-            return Ok(None);
+            self.save_ledger();
+            return Ok(self.ledger_retry());
         }
         self.lines.mind_the_time(now);
         if self.image.is_none() {
@@ -86,6 +90,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
             self.image = Some(Image::new(entries));
             self.lines.all_due();
         }
+        self.mind_the_unwritten();
         self.mind_the_silent();
         self.count_connections().await?;
         self.settle(orders).await?;
@@ -96,8 +101,16 @@ impl<S: Store, K: Kernel> Table<S, K> {
         self.finish(orders);
         self.hold();
         self.report_refused(orders);
+        self.show_others();
+        self.save_ledger();
         let now = self.parts.clock.now();
-        Ok(self.lines.next_look().map(|at| until(at, now)))
+        let next = self.lines.next_look().map(|at| until(at, now));
+        Ok(next.into_iter().chain(self.ledger_retry()).min())
+    }
+
+    fn ledger_retry(&self) -> Option<Duration> {
+        let at = self.parts.ledger.retry_at()?;
+        Some(at.saturating_duration_since(Instant::now()))
     }
 
     /// Decides and does until there is nothing left to do now, and reports.
@@ -114,13 +127,13 @@ impl<S: Store, K: Kernel> Table<S, K> {
             if due.is_empty() {
                 break;
             }
-            let (decided, changes) = self.decide(&due, orders);
+            let (mut decided, changes) = self.decide(&due, orders);
             if self.parts.settings.dry_run {
                 self.pretend(&changes);
                 verdicts.extend(decided);
                 return Ok(());
             }
-            self.note_whose(&decided, &changes)?;
+            let changes = self.note_whose(&mut decided, changes);
             let refusals = self.tell(&changes).await;
             self.note_refusals(refusals);
             if self.image.is_none() {

@@ -106,12 +106,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
             let waits = ids.iter().filter(|id| !self.may_forget(id, orders));
             waits.count() == 0
         });
-        if let Err(error) = self.parts.ledger.remove(ending.keys()) {
-            if self.complaint.is_due(&error.to_string()) {
-                tracing::error!("what is not managed any more cannot be forgotten: {error}");
-            }
-            return;
-        }
+        self.parts.ledger.remove(ending.keys());
         for (key, over) in ending {
             let Some(line) = self.lines.forget(&key) else {
                 continue;
@@ -126,14 +121,16 @@ impl<S: Store, K: Kernel> Table<S, K> {
     /// Whether its status may be deleted; if not, that is asked for.
     fn may_forget(&self, id: &BalancerId, orders: &Orders) -> bool {
         let has_status = !self.parts.settings.dry_run && self.outbox.has(id);
-        let waits = has_status && !orders.may_forget.contains(id);
+        // The manager does not know of services of other identities.
+        let is_other = self.others.has_taken_over(id);
+        let waits = has_status && !is_other && !orders.may_forget.contains(id);
         if waits {
             self.outbox.forgetting(id);
         }
         !waits
     }
 
-    fn forget(&self, id: &BalancerId) {
+    pub(super) fn forget(&self, id: &BalancerId) {
         if !self.parts.settings.dry_run && self.outbox.has(id) {
             self.outbox.delete(id);
         }

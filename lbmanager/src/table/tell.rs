@@ -7,6 +7,7 @@ use ipvs::{Command, CommandError, ServiceKey};
 use jiff::Timestamp;
 use presence::model::MemberId;
 use presence::store::Store;
+use tokio::time::Instant;
 
 use super::Table;
 use super::kernel::Kernel;
@@ -14,7 +15,7 @@ use super::ledger::Kept;
 use super::line::{Change, Phase, Refused};
 use super::pass::Verdicts;
 use crate::plan;
-use crate::reconcile::{Failing, words};
+use crate::reconcile::words;
 use crate::record::{Action, Reason, State};
 
 /// What was refused, and why.
@@ -30,13 +31,14 @@ const AT_ONCE: usize = 4096;
 const REFUSED: Duration = Duration::from_mins(2);
 
 impl<S: Store, K: Kernel> Table<S, K> {
-    /// Before the kernel is told: whose the services are that are made, and
-    /// those that the tree lists.
+    /// Writes to the ledger which services are about to be created, and which
+    /// the tree lists. Returns the changes that may be made: a service that is
+    /// not in the ledger is not created.
     pub(super) fn note_whose(
         &mut self,
-        verdicts: &Verdicts,
-        changes: &[Change],
-    ) -> Result<(), Failing> {
+        verdicts: &mut Verdicts,
+        changes: Vec<Change>,
+    ) -> Vec<Change> {
         let made: BTreeSet<ServiceKey> = changes
             .iter()
             .filter(|change| change.phase == Phase::AddService)
@@ -54,11 +56,51 @@ impl<S: Store, K: Kernel> Table<S, K> {
             Some((*key, Kept { id, is_adopted }))
         });
         let ours: Vec<_> = ours.collect();
-        self.parts.ledger.add(ours).map_err(|error| Failing {
-            words: format!("{error}; nothing is done without it"),
-            class: "state",
-            is_temporary: true,
-        })
+        let keys: Vec<ServiceKey> = ours.iter().map(|(key, _)| *key).collect();
+        let Err(error) = self.parts.ledger.add(ours) else {
+            for key in &keys {
+                self.unwritten.remove(key);
+            }
+            return changes;
+        };
+        self.unwritten.extend(keys);
+        let now = self.parts.clock.now();
+        for key in &made {
+            if let Some(verdict) = verdicts.get_mut(key) {
+                verdict.changes = false;
+            }
+            if let Some(line) = self.lines.get_mut(key) {
+                let words = format!("not created, because {error}");
+                line.record_mut().failed_with(now, words);
+            }
+        }
+        let mut changes = changes;
+        changes.retain(|change| !made.contains(change.command.service()));
+        changes
+    }
+
+    /// Writes what the ledger has not on disk yet, and reports if that fails.
+    pub(super) fn save_ledger(&mut self) {
+        let saved = self.parts.ledger.save();
+        match saved {
+            Err(error) if self.ledger_complaint.is_due(&error.to_string()) => tracing::warn!(
+                "{error}; it is retried. Until then no new virtual service is created; the others \
+                 are managed as usual"
+            ),
+            Ok(()) if self.ledger_complaint.is_over() => {
+                tracing::info!("the state directory can be written again");
+            }
+            Err(_) | Ok(()) => {}
+        }
+    }
+
+    /// Services that the ledger could not be told of are due when the next
+    /// attempt is.
+    pub(super) fn mind_the_unwritten(&mut self) {
+        let retry_at = self.parts.ledger.retry_at();
+        if retry_at.is_none_or(|at| at <= Instant::now()) {
+            self.lines.due.append(&mut self.unwritten);
+        }
     }
 
     /// Has the kernel do it, and notes what came of it. Gives what was refused.

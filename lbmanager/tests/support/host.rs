@@ -13,6 +13,7 @@ use lbmanager::peers::Claim;
 use lbmanager::reconcile::Board;
 use lbmanager::record::Record;
 use lbmanager::table;
+use lbmanager::table::addresses::Addresses;
 use lbmanager::table::kernel::Threaded;
 use lbmanager::table::ledger::Ledger;
 use lbmanager::table::probe::Ask;
@@ -47,6 +48,10 @@ pub struct Host {
     pub board: Board,
     /// What tells it from others with its host ID.
     pub machine: &'static str,
+    /// Its host ID.
+    pub name: &'static str,
+    /// Its tree.
+    pub prefix: &'static str,
     clock: Clock,
     silent: Arc<Mutex<BTreeSet<String>>>,
     state: tempfile::TempDir,
@@ -61,6 +66,8 @@ impl Host {
             kernel: FakeKernel::default(),
             board: Board::default(),
             machine: "machine-1",
+            name: HOST,
+            prefix: keys::DEFAULT_PREFIX,
             clock: Clock::system(),
             silent: Arc::default(),
             state: tempfile::tempdir().unwrap(),
@@ -71,8 +78,8 @@ impl Host {
 
     pub fn start(&mut self) {
         let settings = Settings {
-            tree: keys::Tree::new(keys::DEFAULT_PREFIX).unwrap(),
-            host: HOST.parse().unwrap(),
+            tree: keys::Tree::new(self.prefix).unwrap(),
+            host: self.name.parse().unwrap(),
             settle: Duration::from_secs(10),
             resync: Duration::from_mins(5),
             hold: Duration::from_mins(15),
@@ -81,7 +88,7 @@ impl Host {
         self.board = Board::default();
         let health = Health::starting();
         let files = StateDir::open(self.state.path()).unwrap();
-        let regions = [HOST, SHARED]
+        let regions = [self.name, SHARED]
             .map(|region| Region::parse(Kind::Ipvs, region).unwrap())
             .to_vec();
         let table = table::Parts {
@@ -90,10 +97,11 @@ impl Host {
             around: None,
             probe: self.probe(),
             ledger: Ledger::open(files.file("ipvs.json"), "boot-1").unwrap(),
+            addresses: Addresses::default(),
             heartbeat: health.heartbeat("table", table::PROGRESS),
             clock: self.clock.clone(),
             settings: table::Settings {
-                keys: super::status(),
+                keys: settings.tree.status(),
                 host: settings.host.clone(),
                 regions: regions.clone(),
                 settle: settings.settle,
@@ -128,6 +136,19 @@ impl Host {
             Ok(())
         });
         self.manager = Some((trigger, task));
+    }
+
+    /// Whether the state directory takes files.
+    pub fn set_writable(&self, is_writable: bool) {
+        // What is written is written to these first.
+        for file in FILES {
+            let obstacle = self.state.path().join(format!("{file}.tmp"));
+            if is_writable {
+                std::fs::remove_dir(obstacle).unwrap();
+            } else {
+                std::fs::create_dir(obstacle).unwrap();
+            }
+        }
     }
 
     fn probe(&self) -> Ask {
@@ -211,7 +232,8 @@ impl Host {
     }
 
     pub fn status(&self, id: &BalancerId) -> Option<Record> {
-        let key = super::status().balancer(&HOST.parse().unwrap(), id);
+        let tree = keys::Tree::new(self.prefix).unwrap();
+        let key = tree.status().balancer(&self.name.parse().unwrap(), id);
         let entry = self.store.peek(&key)?;
         Some(Record::from_json(&entry.value).unwrap())
     }

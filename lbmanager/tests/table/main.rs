@@ -6,7 +6,9 @@
 mod claims;
 mod crashes;
 mod endings;
+mod identities;
 mod regions;
+mod state;
 #[path = "../support/mod.rs"]
 mod support;
 

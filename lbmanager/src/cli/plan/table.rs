@@ -110,7 +110,7 @@ impl Place {
             let is_adopted = true;
             Some((key_of(&id)?, Kept { id, is_adopted }))
         });
-        Ledger::of(kept)
+        Ledger::with(kept)
     }
 }
 

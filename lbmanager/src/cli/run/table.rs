@@ -5,15 +5,18 @@ use std::path::Path;
 use clap::Args;
 use presence::process::exit::Failure;
 use presence::process::health::Health;
-use presence::process::state_file::StateError;
+use presence::process::state_file::{StateDir, StateError, StateFile};
 use presence::store::Store;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::{RunArgs, STATE_DIR, SharedParts, boot_id};
 use crate::cli::regions::RegionArgs;
 use crate::host::{HostSettings, masquerade, sysctl};
 use crate::manager::{Settings, whole};
+use crate::table::addresses::Addresses;
 use crate::table::kernel::{Linux, Threaded};
-use crate::table::ledger::{Content, Ledger};
+use crate::table::ledger::Ledger;
 use crate::table::{self, probe};
 
 /// Flags of `run` that concern it.
@@ -46,6 +49,7 @@ pub(super) fn launcher<S: Store>(
     health: &Health,
 ) -> Result<Box<dyn whole::Launch>, Failure> {
     let flags = &args.table;
+    let (ledger, addresses) = stored(args)?;
     let around = HostSettings {
         bind_vips: flags.bind_vips.clone(),
         masquerade: flags.masquerade,
@@ -57,7 +61,8 @@ pub(super) fn launcher<S: Store>(
         kernel: Threaded::start(Linux::default()).map_err(Failure::unexpected)?,
         around: (!args.dry_run).then_some(around),
         probe: probe::tcp(),
-        ledger: ledger(args)?,
+        ledger,
+        addresses,
         heartbeat: health.heartbeat("table", table::PROGRESS),
         clock: shared.clock.clone(),
         settings: table::Settings {
@@ -72,21 +77,30 @@ pub(super) fn launcher<S: Store>(
     }))
 }
 
-fn ledger(args: &RunArgs) -> Result<Ledger, Failure> {
+/// The ledger, and the addresses that were added. A dry run has neither.
+fn stored(args: &RunArgs) -> Result<(Ledger, Addresses), Failure> {
     if args.dry_run {
-        return Ok(Ledger::forgetful());
+        return Ok((Ledger::forgetful(), Addresses::default()));
     }
     let boot = boot_id()?;
     let directory = args.daemon.state_dir(Path::new(STATE_DIR))?;
-    let file = || directory.file::<Content>("ipvs.json");
-    match Ledger::open(file(), &boot) {
-        Err(error @ StateError::Corrupt { .. }) => {
-            let aside = file().set_aside()?;
-            tracing::error!(
-                "what was remembered of virtual services is damaged, and kept as {}: {error}",
-                aside.display()
-            );
-            Ok(Ledger::open(file(), &boot)?)
+    let ledger = read(&directory, "ipvs.json", |file| Ledger::open(file, &boot))?;
+    let addresses = read(&directory, "addresses.json", |file| {
+        Addresses::open(file, &boot)
+    })?;
+    Ok((ledger, addresses))
+}
+
+/// Opens a file; one that is damaged is set aside.
+fn read<C: Serialize + DeserializeOwned, T>(
+    directory: &StateDir,
+    name: &str,
+    open: impl Fn(StateFile<C>) -> Result<T, StateError>,
+) -> Result<T, Failure> {
+    match open(directory.file(name)) {
+        Err(StateError::Corrupt { .. }) => {
+            directory.file::<C>(name).set_aside()?;
+            Ok(open(directory.file(name))?)
         }
         opened => Ok(opened?),
     }
