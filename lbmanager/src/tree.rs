@@ -1,13 +1,16 @@
 //! The tree of load balancers and members, as the mirror keeps it: per load
 //! balancer what is listed, and who departed and why.
 
+mod forget;
 mod listing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use litemap::LiteMap;
-use presence::departure::{Cause, Change, Step};
+use presence::departure::{Cause, Change, Correction, Step};
 use presence::keys::{self, KeyError, TreeKey};
 use presence::mirror::View;
 use presence::model::{
@@ -16,12 +19,7 @@ use presence::model::{
 };
 use presence::store::Entry;
 
-/// Departures kept for each load balancer. One that is forgotten counts as a
-/// departure for an unknown reason, which is the careful reading.
-const DEPARTURES: usize = 4096;
-
-/// Load balancers without any key whose departures are kept.
-const EMPTIED: usize = 65_536;
+use self::forget::Lost;
 
 /// Malformed keys that are remembered to be reported.
 const MALFORMED: usize = 1000;
@@ -36,6 +34,7 @@ pub struct Tree {
     pub balancers: Arc<BTreeMap<BalancerId, Arc<BalancerTree>>>,
     /// Keys that mean nothing, and why.
     pub malformed: Arc<BTreeMap<String, KeyError>>,
+    lost: Arc<Lost>,
 }
 
 /// What the tree says of one load balancer.
@@ -142,17 +141,13 @@ impl BalancerTree {
         self.members.is_empty() && self.config.is_none()
     }
 
-    fn forget_oldest_departures(&mut self) {
-        while self.departures.len() > DEPARTURES {
-            let oldest = self
-                .departures
-                .iter()
-                .min_by_key(|(_, departure)| departure.revision)
-                .map(|(member, _)| member.clone());
-            if let Some(oldest) = oldest {
-                self.departures.remove(&oldest);
-            }
-        }
+    /// Whether it had no member at that revision, as far as it is known `now`,
+    /// when deletes of that revision were explained.
+    fn was_emptied(&self, revision: Revision, now: Revision) -> bool {
+        let mut members = self.members.values();
+        let mut departures = self.departures.values();
+        members.all(|listed| listed.create_revision > revision)
+            && departures.all(|gone| gone.revision <= revision || gone.revision == now)
     }
 }
 
@@ -164,6 +159,7 @@ impl Tree {
             general: None,
             balancers: Arc::default(),
             malformed: Arc::default(),
+            lost: Arc::default(),
         }
     }
 
@@ -216,6 +212,7 @@ impl Tree {
             Ok(TreeKey::Config) => self.general = None,
             Ok(TreeKey::BalancerConfig(id)) => {
                 self.change(&id, revision).config = None;
+                self.loses(&id, revision);
                 if cause == Cause::Explicit {
                     deletes.of(&id).config = true;
                 }
@@ -224,9 +221,8 @@ impl Tree {
                 let tree = self.change(&key.balancer, revision);
                 let member = (key.class, key.member);
                 if tree.members.remove(&member).is_some() {
-                    tree.departures
-                        .insert(member, Departure { revision, cause });
-                    tree.forget_oldest_departures();
+                    tree.departs(member, Departure { revision, cause });
+                    self.loses(&key.balancer, revision);
                     if cause == Cause::Explicit {
                         deletes.of(&key.balancer).members += 1;
                     }
@@ -243,40 +239,63 @@ impl Tree {
     /// Deleting more than one lone key of a load balancer until none is left
     /// means "stop managing it", not "empty it".
     fn judge_purges(&mut self, revision: Revision, deletes: &Deletes) {
+        let is_emptied = |tree: &BalancerTree| tree.members.is_empty();
+        for id in self.purged(deletes, is_emptied) {
+            self.purge(&id, revision);
+        }
+    }
+
+    fn purged(
+        &self,
+        deletes: &Deletes,
+        is_emptied: impl Fn(&BalancerTree) -> bool,
+    ) -> Vec<BalancerId> {
         let emptied: Vec<(&BalancerId, &Deleted)> = deletes
             .0
             .iter()
             .filter(|(id, deleted)| {
-                let left = self.balancers.get(*id);
-                deleted.members > 0 && left.is_some_and(|tree| tree.members.is_empty())
+                deleted.members > 0 && self.balancers.get(*id).is_some_and(|tree| is_emptied(tree))
             })
             .collect();
         let several = emptied.len() > 1;
-        for (id, deleted) in emptied {
-            if several || deleted.members > 1 || deleted.config {
-                let tree = self.change(id, revision);
-                tree.departures.clear();
-                tree.purged = Some(revision);
-            }
-        }
+        let purged = emptied
+            .into_iter()
+            .filter(|(_, deleted)| several || deleted.members > 1 || deleted.config);
+        purged.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Those that were emptied just now stay, however many they are: nobody
-    /// has seen yet why.
-    fn forget_oldest_emptied(&mut self, now: Revision) {
-        let mut emptied: Vec<(Revision, BalancerId)> = self
-            .balancers
-            .iter()
-            .filter(|(_, tree)| tree.is_empty() && tree.revision < now)
-            .map(|(id, tree)| (tree.revision, id.clone()))
-            .collect();
-        if emptied.len() <= EMPTIED {
-            return;
+    fn purge(&mut self, id: &BalancerId, revision: Revision) {
+        let tree = self.change(id, revision);
+        tree.departures.clear();
+        tree.purged = Some(revision);
+    }
+
+    /// Deletes that turned out to be explicit count as news of this revision.
+    fn correct(&mut self, correction: &Correction, now: Revision) {
+        let mut deletes = Deletes::default();
+        for key in &correction.keys {
+            match self.keys.parse(key) {
+                Ok(TreeKey::Member(key)) => {
+                    let member = (key.class, key.member);
+                    let departure = self.balancers.get(&key.balancer);
+                    let departure = departure.and_then(|tree| tree.departures.get(&member));
+                    if departure.is_some_and(|why| why.revision == correction.revision) {
+                        let explicit = Departure {
+                            revision: now,
+                            cause: Cause::Explicit,
+                        };
+                        let tree = self.change(&key.balancer, now);
+                        tree.departs(member, explicit);
+                        self.loses(&key.balancer, now);
+                        deletes.of(&key.balancer).members += 1;
+                    }
+                }
+                Ok(TreeKey::BalancerConfig(id)) => deletes.of(&id).config = true,
+                _ => {}
+            }
         }
-        emptied.sort();
-        let balancers = Arc::make_mut(&mut self.balancers);
-        for (_, id) in emptied.iter().take(emptied.len() - EMPTIED) {
-            balancers.remove(id);
+        for id in self.purged(&deletes, |tree| tree.was_emptied(correction.revision, now)) {
+            self.purge(&id, now);
         }
     }
 }
@@ -316,21 +335,24 @@ impl View for Tree {
     }
 
     fn apply(&mut self, step: Step) {
+        for correction in &step.corrections {
+            self.correct(correction, step.revision);
+        }
         let mut deletes = Deletes::default();
-        let mut gone = false;
         for change in step.changes {
             match change {
                 Change::Put { key, entry } => self.put(&key, &entry),
                 Change::Gone { key, cause } => {
-                    gone = true;
                     self.gone(&key, cause, step.revision, &mut deletes);
                 }
             }
         }
-        self.judge_purges(step.revision, &deletes);
-        if gone {
-            self.forget_oldest_emptied(step.revision);
+        // Each publisher deletes its keys one by one; several that were about to
+        // leave when their lease expired are no purge.
+        if step.is_request {
+            self.judge_purges(step.revision, &deletes);
         }
+        self.forget_oldest(step.revision);
     }
 
     fn succeed(&mut self, before: &Self, at: Revision) {
@@ -360,10 +382,19 @@ impl View for Tree {
                 continue;
             }
             let newest = departed.iter().map(|(_, why)| why.revision).max();
-            let tree = self.change(id, newest.unwrap_or(old.revision.min(at)));
-            tree.departures.extend(departed);
+            let revision = newest.unwrap_or(old.revision.min(at));
+            let tree = self.change(id, revision);
             tree.purged = old.purged.map(|purged| purged.min(at));
-            tree.forget_oldest_departures();
+            for (member, why) in departed {
+                self.loses(id, why.revision);
+                self.change(id, revision).departs(member, why);
+            }
+            self.loses(id, revision);
         }
+        self.forget_oldest(at);
+    }
+
+    fn forget_absorbed(&mut self, up_to: Revision) {
+        self.forget_up_to(up_to);
     }
 }

@@ -4,22 +4,25 @@
 //! channel holds `None` until everything has been read once, and from then on
 //! the newest snapshot: nobody ever sees half of one.
 
-mod boot;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::departure::{self, Step};
-use crate::model::{LeaseId, Revision};
+pub use self::replay::Replay;
+use self::replay::{Replayed, Source, Target, ask_leases};
+
+use crate::departure::{Classifier, Step};
+use crate::model::Revision;
 use crate::process::backoff::Backoff;
 use crate::process::complaint::Complaint;
 use crate::process::health::Heartbeat;
 use crate::process::shutdown::Shutdown;
-use crate::store::{Entry, Event, Header, Store, StoreError, Watch, WatchMessage};
+use crate::store::{Entry, Event, Header, Listing, Store, StoreError, Watch, WatchMessage};
 use crate::watch_state::{Next, Replaced, WatchState};
 
 /// What a mirror keeps of the keys below its prefix.
@@ -41,6 +44,12 @@ pub trait View: Clone + Send + Sync + 'static {
     /// This view was read anew at that revision and takes the place of
     /// `before`: whatever is missing vanished while nobody looked.
     fn succeed(&mut self, before: &Self, at: Revision);
+
+    /// All users of the view have taken in its changes up to this revision.
+    /// What the view remembers of those for their sake may be dropped.
+    fn forget_absorbed(&mut self, up_to: Revision) {
+        let _ = up_to;
+    }
 }
 
 /// Everything below the prefix at one revision.
@@ -57,6 +66,15 @@ pub struct Snapshot<V> {
     pub reconnects: u32,
     /// What was kept of the keys.
     pub view: V,
+}
+
+/// How far all users of a view have absorbed its changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Absorbed {
+    /// [`Snapshot::replacements`] of the history that the revision belongs to.
+    pub replacements: u32,
+    /// The changes up to this revision are absorbed.
+    pub revision: Revision,
 }
 
 /// How a mirror gets on with the store.
@@ -79,9 +97,13 @@ pub struct Mirror<S, V, F> {
     /// The view to start from.
     pub empty: V,
     /// Gives what is asked once, with the first view: from which revision on
-    /// the causes of departures are wanted. `None`: from now on. It is awaited
-    /// when the first view has been read, and so may be worked out meanwhile.
+    /// the causes of departures are wanted, such as the revision up to which
+    /// everything was absorbed. `None`: from now on. It is awaited when the
+    /// first view has been read, and so may be worked out meanwhile.
     pub replay: F,
+    /// The revision up to which all users of the view have absorbed its
+    /// changes, see [`View::forget_absorbed`].
+    pub absorbed: Option<watch::Receiver<Absorbed>>,
     /// What others find out: that the history was replaced, though nothing
     /// here says so.
     pub told: Option<watch::Receiver<Option<Replaced>>>,
@@ -97,6 +119,10 @@ pub struct Mirror<S, V, F> {
 /// this long at most.
 pub const PROGRESS: Duration = Duration::from_mins(2);
 
+/// How often a replay is tried before what is missing counts as gone for an
+/// unknown reason.
+const REPLAYS: usize = 3;
+
 /// How often a consistent read checks that the history is still the same. A
 /// watch from a revision that does not exist yet says nothing for ever.
 const CHECK: Duration = Duration::from_secs(5);
@@ -106,7 +132,7 @@ where
     S: Store,
     V: View,
     F: Future<Output = R> + Send,
-    R: FnOnce(&V) -> Option<Revision>,
+    R: FnOnce(&V) -> Option<Replay>,
 {
     /// Mirrors until shutdown. Each error of the store is logged and met with
     /// a back-off; none ends the task.
@@ -117,6 +143,10 @@ where
             empty: self.empty,
             state: WatchState::default(),
             told: self.told,
+            absorbed: self.absorbed,
+            deletes: Classifier::default(),
+            replay: None,
+            replays: 0,
             snapshots: self.snapshots,
             connection: self.connection,
             heartbeat: self.heartbeat,
@@ -137,6 +167,12 @@ struct Following<S, V> {
     empty: V,
     state: WatchState,
     told: Option<watch::Receiver<Option<Replaced>>>,
+    absorbed: Option<watch::Receiver<Absorbed>>,
+    deletes: Classifier,
+    /// What the first view has to know of the history.
+    replay: Option<Replay>,
+    /// Failed replays in a row.
+    replays: usize,
     snapshots: watch::Sender<Option<Arc<Snapshot<V>>>>,
     connection: watch::Sender<Connection>,
     heartbeat: Option<Heartbeat>,
@@ -148,7 +184,7 @@ impl<S: Store, V: View> Following<S, V> {
     async fn forever<F, R>(&mut self, replay: F)
     where
         F: Future<Output = R>,
-        R: FnOnce(&V) -> Option<Revision>,
+        R: FnOnce(&V) -> Option<Replay>,
     {
         let mut replay = Some(replay);
         loop {
@@ -179,23 +215,27 @@ impl<S: Store, V: View> Following<S, V> {
     async fn boot<F, R>(&mut self, replay: &mut Option<F>) -> Result<(), StoreError>
     where
         F: Future<Output = R>,
-        R: FnOnce(&V) -> Option<Revision>,
+        R: FnOnce(&V) -> Option<Replay>,
     {
         let listing = self.store.list(&self.prefix, None).await?;
-        let view = listed(&self.empty, &listing.entries);
-        let after = match replay.take() {
-            Some(replay) => replay.await(&view),
-            None => None,
-        };
-        let after = after.filter(|after| *after < listing.header.revision);
         let header = listing.header;
-        let replayed = match after {
+        let view = listed(&self.empty, &listing.entries);
+        if let Some(replay) = replay.take() {
+            self.replay = replay.await(&view);
+        }
+        let replayed = match self.replay.clone() {
             None => None,
-            Some(after) => {
-                boot::replay(&self.store, &self.prefix, &self.empty, listing, after).await
+            Some(replay) => self.replay(None, replay, listing).await?,
+        };
+        let mut applied = header.revision;
+        let view = match replayed {
+            None => view,
+            Some(replayed) => {
+                applied = replayed.applied;
+                self.deletes = replayed.deletes;
+                replayed.view
             }
         };
-        let (view, applied) = replayed.unwrap_or((view, header.revision));
         // Nothing was seen before the first listing that it could contradict.
         let _ = self.state.listed(Header {
             revision: applied,
@@ -211,23 +251,75 @@ impl<S: Store, V: View> Following<S, V> {
         Ok(())
     }
 
+    /// Reads everything again. As long as the history is the same, it tells
+    /// why keys are gone.
     async fn reload(&mut self) -> Result<(), StoreError> {
+        let Some(before) = self.current() else {
+            return Ok(());
+        };
         let listing = self.store.list(&self.prefix, None).await?;
+        let header = listing.header;
+        let is_same = self.state.is_same_history();
+        let verdict = self.state.listed(header);
         let mut view = listed(&self.empty, &listing.entries);
-        let verdict = self.state.listed(listing.header);
-        if let Some(before) = self.current() {
-            view.succeed(&before.view, listing.header.revision);
-            let mut next = Snapshot {
-                header: listing.header,
-                view,
-                replacements: before.replacements,
-                replaced: before.replaced.clone(),
-                reconnects: before.reconnects + 1,
-            };
-            next.note(verdict);
-            self.publish(next);
+        let replayed = if is_same && verdict.is_ok() {
+            let replay = Replay::from(before.header.revision);
+            let replayed = self.replay(Some(&before.view), replay, listing).await;
+            // To be listed again.
+            replayed.inspect_err(|_| self.state.compacted())?
+        } else {
+            None
+        };
+        if let Some(replayed) = replayed {
+            view = replayed.view;
+            self.deletes = replayed.deletes;
+        } else {
+            view.succeed(&before.view, header.revision);
+            self.deletes = Classifier::default();
         }
+        let mut next = Snapshot {
+            header,
+            view,
+            replacements: before.replacements,
+            replaced: before.replaced.clone(),
+            reconnects: before.reconnects + 1,
+        };
+        next.note(verdict);
+        self.publish(next);
         Ok(())
+    }
+
+    /// The view of the listing, with the causes in it. `None`: nobody can tell
+    /// the causes, so that what is missing is gone for an unknown reason.
+    async fn replay(
+        &mut self,
+        before: Option<&V>,
+        replay: Replay,
+        listing: Listing,
+    ) -> Result<Option<Replayed<V>>, StoreError> {
+        if replay.after >= listing.header.revision {
+            return Ok(None);
+        }
+        let source = Source {
+            store: &self.store,
+            prefix: &self.prefix,
+            empty: &self.empty,
+            heartbeat: self.heartbeat.as_ref(),
+        };
+        let replayed = source.replay(before, replay, Target::from(listing)).await;
+        self.replays += 1;
+        let reason = match replayed {
+            Ok(Some(replayed)) => {
+                self.replays = 0;
+                return Ok(Some(replayed));
+            }
+            Ok(None) => "it ends before the present".to_owned(),
+            Err(error) if self.replays < REPLAYS => return Err(error),
+            Err(error) => error.to_string(),
+        };
+        self.replays = 0;
+        tracing::warn!("cannot read from etcd's history why keys are gone: {reason}");
+        Ok(None)
     }
 
     /// Watches until something goes wrong.
@@ -240,6 +332,7 @@ impl<S: Store, V: View> Following<S, V> {
         self.connected();
         let mut check = interval_at(Instant::now() + CHECK, CHECK);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut works = false;
         loop {
             self.beat();
             tokio::select! {
@@ -247,10 +340,14 @@ impl<S: Store, V: View> Following<S, V> {
                 // Cancel-safe by contract of the trait.
                 message = watch.next() => match message? {
                     WatchMessage::Events { header, events } => {
+                        works = true;
                         self.judge(|state| state.watched(header));
                         self.absorb(header, events).await;
                     }
-                    WatchMessage::Progress(header) => self.judge(|state| state.watched(header)),
+                    WatchMessage::Progress(header) => {
+                        works = true;
+                        self.judge(|state| state.watched(header));
+                    }
                     WatchMessage::Compacted(revision) => {
                         tracing::warn!(
                             "etcd compacted the history of {} up to {revision}, which was read up \
@@ -258,12 +355,22 @@ impl<S: Store, V: View> Following<S, V> {
                             self.prefix
                         );
                         self.state.compacted();
+                        if !works {
+                            // Compactions that outrun every listing are no hot loop.
+                            tokio::time::sleep(self.backoff.failed()).await;
+                        }
                     }
                 },
                 // Cancel-safe: what was not taken stays changed.
                 replaced = told(&mut self.told) => self.judge(|state| state.told(replaced)),
                 // Cancel-safe: a tick that is dropped stays due.
-                _ = check.tick() => self.check().await?,
+                _ = check.tick() => {
+                    self.check().await?;
+                    works = true;
+                }
+            }
+            if works {
+                self.works();
             }
             if self.state.next() == Next::List {
                 return Ok(());
@@ -307,11 +414,17 @@ impl<S: Store, V: View> Following<S, V> {
         else {
             return;
         };
-        let leases = ask_leases(&self.store, &events).await;
+        let leases = ask_leases(&self.store, &events, &BTreeMap::new()).await;
         let mut next = (*current).clone();
         drop(current);
-        for step in departure::explain(events, &leases) {
+        for step in self.deletes.classify(events, &leases) {
             next.view.apply(step);
+        }
+        let absorbed = self.absorbed.as_ref().map(|absorbed| *absorbed.borrow());
+        if let Some(absorbed) = absorbed
+            && absorbed.replacements == next.replacements
+        {
+            next.view.forget_absorbed(absorbed.revision);
         }
         next.header = Header {
             cluster: header.cluster,
@@ -326,11 +439,16 @@ impl<S: Store, V: View> Following<S, V> {
         self.snapshots.send_replace(Some(Arc::new(snapshot)));
     }
 
-    fn connected(&mut self) {
+    /// The watch has delivered something, or lived for a while: a watch that
+    /// only breaks again is no success.
+    fn works(&mut self) {
         self.backoff.succeeded();
         if self.complaint.is_over() {
             tracing::info!("{} is followed again", self.prefix);
         }
+    }
+
+    fn connected(&mut self) {
         self.connection.send_if_modified(|connection| {
             let lost = *connection != Connection::Following;
             *connection = Connection::Following;
@@ -384,26 +502,4 @@ fn listed<V: View>(empty: &V, entries: &[(String, Entry)]) -> V {
     let mut view = empty.clone();
     view.list_all(entries);
     view
-}
-
-/// Asks what became of the leases that vanished keys were on. What cannot be
-/// answered within a few seconds stays unknown, which is the careful answer.
-async fn ask_leases<S: Store>(store: &S, events: &[Event]) -> BTreeMap<LeaseId, bool> {
-    let mut answers = BTreeMap::new();
-    let deadline = Duration::from_secs(5);
-    let asking = async {
-        for lease in departure::leases(events) {
-            match store.lease_exists(lease).await {
-                Ok(exists) => {
-                    answers.insert(lease, exists);
-                }
-                Err(error) => {
-                    tracing::warn!("why keys of the lease {lease} are gone is not known: {error}");
-                }
-            }
-        }
-    };
-    // What was answered before the deadline counts.
-    let _ = timeout(deadline, asking).await;
-    answers
 }

@@ -67,6 +67,8 @@ pub struct WatchState {
     seen: Option<Header>,
     /// The last revision whose changes are in the view. `None`: list.
     resume: Option<Revision>,
+    /// The history was replaced since the last listing.
+    is_replaced: bool,
 }
 
 impl WatchState {
@@ -84,6 +86,7 @@ impl WatchState {
             self.seen = Some(listing);
         }
         self.resume = Some(listing.revision);
+        self.is_replaced = false;
         verdict
     }
 
@@ -117,6 +120,7 @@ impl WatchState {
             && let Err(replaced) = Replaced::check(seen, answer)
         {
             self.resume = None;
+            self.is_replaced = true;
             return Err(replaced);
         }
         self.seen = Some(answer);
@@ -127,7 +131,14 @@ impl WatchState {
     /// revision has grown past the one that was seen.
     pub fn told(&mut self, replaced: Replaced) -> Result<(), Replaced> {
         self.resume = None;
+        self.is_replaced = true;
         Err(replaced)
+    }
+
+    /// Whether the history is the one that was listed last, as far as it is
+    /// known.
+    pub fn is_same_history(&self) -> bool {
+        !self.is_replaced
     }
 
     /// The history needed to resume is gone.
@@ -210,5 +221,24 @@ mod tests {
         assert!(state.listed(header(2, 50)).is_err());
         assert_eq!(state.next(), after(50), "the listing counts all the same");
         state.watched(header(2, 51)).unwrap();
+    }
+
+    #[test]
+    fn the_history_is_another_until_it_was_listed() {
+        let lost = || Replaced::Lost("a marker is gone".to_owned());
+        let reports: [fn(&mut WatchState, Replaced) -> Result<(), Replaced>; 3] = [
+            |state, lost| state.told(lost),
+            |state, _| state.consistent(header(1, 9)),
+            |state, _| state.watched(header(2, 50)),
+        ];
+        for report in reports {
+            let mut state = listed(10);
+            assert!(report(&mut state, lost()).is_err());
+            assert!(!state.is_same_history());
+            let _ = state.listed(header(2, 50));
+            assert!(state.is_same_history());
+            state.compacted();
+            assert!(state.is_same_history());
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! The mirror over the store in memory, with tokio's clock paused.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use presence::departure::{Cause, Change, Step};
-use presence::mirror::{Connection, Mirror, Snapshot, View};
+use presence::mirror::{Connection, Mirror, Replay, Snapshot, View};
 use presence::model::Revision;
 use presence::process::shutdown::{Shutdown, Trigger};
 use presence::store::memory::MemoryStore;
@@ -30,6 +30,11 @@ impl View for Keys {
     }
 
     fn apply(&mut self, step: Step) {
+        for correction in step.corrections {
+            for key in correction.keys {
+                self.gone.insert(key, (Cause::Explicit, step.revision));
+            }
+        }
         for change in step.changes {
             match change {
                 Change::Put { key, entry } => self.list(&key, &entry),
@@ -42,6 +47,8 @@ impl View for Keys {
     }
 
     fn succeed(&mut self, before: &Self, at: Revision) {
+        self.gone.clone_from(&before.gone);
+        self.gone.retain(|key, _| !self.values.contains_key(key));
         for key in before.values.keys() {
             if !self.values.contains_key(key) {
                 self.gone.insert(key.clone(), (Cause::Unknown, at));
@@ -59,6 +66,10 @@ struct Rig {
 
 impl Rig {
     fn start(store: &MemoryStore, replay: Option<Revision>) -> Self {
+        Self::start_replaying(store, replay.map(Replay::from))
+    }
+
+    fn start_replaying(store: &MemoryStore, replay: Option<Replay>) -> Self {
         let (snapshot, snapshots) = watch::channel(None);
         let (connected, connection) = watch::channel(Connection::Starting);
         let (trigger, shutdown) = Shutdown::manual();
@@ -68,6 +79,7 @@ impl Rig {
             prefix: "/a/".to_owned(),
             empty: Keys::default(),
             replay: ready(move |_: &Keys| replay),
+            absorbed: None,
             snapshots: snapshot,
             connection: connected,
             heartbeat: None,
@@ -268,4 +280,100 @@ async fn where_history_is_compacted_the_rest_of_it_still_tells_causes() {
     let first = rig.until_has("/a/3").await;
     assert_eq!(first.view.gone["/a/2"].0, Cause::Explicit);
     assert!(!first.view.gone.contains_key("/a/1"), "nobody can tell");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_history_is_replayed_to_its_end() {
+    let store = MemoryStore::new();
+    put(&store, "/a/1", "x").await;
+    let known = store.revision();
+    for n in 0..200_000 {
+        put(&store, "/a/2", &n.to_string()).await;
+    }
+    del(&store, "/a/1").await;
+    let mut rig = Rig::start(&store, Some(known));
+    let first = rig.until_has("/a/2").await;
+    assert_eq!(first.view.gone["/a/1"].0, Cause::Explicit);
+    assert_eq!(first.view.values["/a/2"], "199999");
+    rig.put("/a/3", "y").await;
+    rig.until_has("/a/3").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_came_and_went_since_is_found() {
+    let store = MemoryStore::new();
+    put(&store, "/a/1", "x").await;
+    let known = store.revision();
+    put(&store, "/a/1", "y").await;
+    put(&store, "/a/2", "came").await;
+    del(&store, "/a/2").await;
+    let replay = Replay {
+        after: known,
+        deleted: BTreeSet::from(["/a/2".to_owned()]),
+    };
+    let mut rig = Rig::start_replaying(&store, Some(replay));
+    let first = rig.until_has("/a/1").await;
+    assert_eq!(first.view.gone["/a/2"].0, Cause::Explicit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_is_interrupted_is_tried_again() {
+    let store = MemoryStore::new();
+    put(&store, "/a/1", "x").await;
+    let known = store.revision();
+    del(&store, "/a/1").await;
+    put(&store, "/a/2", "x").await;
+    store.set_watches_break_at_once(true);
+    let mut rig = Rig::start(&store, Some(known));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(store.counts().watches, 1);
+    store.set_watches_break_at_once(false);
+    let first = rig.until_has("/a/2").await;
+    assert_eq!(first.view.gone["/a/1"].0, Cause::Explicit);
+}
+
+/// The last change of the tree is long compacted, as in a quiet tree in an
+/// etcd that compacts every hour.
+#[tokio::test(start_paused = true)]
+async fn a_delete_during_an_outage_is_explicit_also_if_all_before_is_compacted() {
+    let store = MemoryStore::new();
+    let lease = store.grant(Duration::from_hours(1)).await.unwrap();
+    put(&store, "/a/1", "x").await;
+    let leased = Transaction::default().and_put("/a/2", "", Some(lease));
+    store.commit(leased).await.unwrap();
+    let mut rig = Rig::start(&store, None);
+    rig.until_has("/a/2").await;
+    put(&store, "/elsewhere", "x").await;
+    store.set_unavailable(true);
+    store.set_unavailable(false);
+    store.compact(store.revision());
+    del(&store, "/a/1").await;
+    store.expire(lease);
+    let last = rig
+        .until("deleted", |snapshot| snapshot.view.gone.len() == 2)
+        .await;
+    assert_eq!(last.view.gone["/a/1"].0, Cause::Explicit);
+    assert_eq!(last.view.gone["/a/2"].0, Cause::LeaseEnded);
+    assert_eq!(last.replacements, 0);
+    rig.put("/a/3", "y").await;
+    rig.until_has("/a/3").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_breaks_as_soon_as_it_stands_is_no_hot_loop() {
+    let store = MemoryStore::new();
+    put(&store, "/a/1", "x").await;
+    let mut rig = Rig::start(&store, None);
+    rig.until_has("/a/1").await;
+    store.set_watches_break_at_once(true);
+    let before = store.counts();
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let after = store.counts();
+    // Of the longest wait, 5 s, at least a half.
+    let watches = after.watches - before.watches;
+    assert!((100..300).contains(&watches), "{watches} in 10 minutes");
+    assert_eq!(after.lists, before.lists);
+    store.set_watches_break_at_once(false);
+    rig.put("/a/2", "y").await;
+    rig.until_has("/a/2").await;
 }

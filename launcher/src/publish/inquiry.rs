@@ -142,6 +142,7 @@ fn follow<S: Store, V: View>(
         prefix,
         empty,
         replay: async { |_: &V| None },
+        absorbed: None,
         told: None,
         snapshots: snapshots_there,
         connection: connection_there,

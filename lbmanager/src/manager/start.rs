@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use presence::keys;
 use presence::keys::status::ManagerRole;
-use presence::mirror::{self, Connection, Mirror, View};
+use presence::mirror::{self, Connection, Mirror, Replay, View};
 use presence::model::{BalancerId, HostId, Kind};
 use presence::process::clock::Clock;
 use presence::process::complaint::Complaint;
@@ -243,9 +243,10 @@ pub(crate) fn mirror_tree<S: Store>(
         empty: Tree::new(Arc::new(tree.clone())),
         replay: async {
             let remembered = remembered.await;
-            move |tree: &Tree| remembered.replay_from(tree)
+            move |tree: &Tree| remembered.replay_from(tree).map(Replay::from)
         },
         told: watched.told,
+        absorbed: None,
         snapshots,
         connection: connections,
         heartbeat: watched.heartbeat,
@@ -269,6 +270,7 @@ pub(crate) fn mirror<S: Store, V: View>(
         prefix,
         empty,
         replay: ready(|_: &V| None),
+        absorbed: None,
         told: None,
         snapshots,
         connection: watch::Sender::new(Connection::Starting),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use presence::departure::{self, Step};
+use presence::departure::{self, Classifier, Step};
 use presence::keys;
 use presence::model::{LeaseId, Revision};
 use presence::store::{Entry, Event};
@@ -136,7 +136,7 @@ impl Etcd {
             .collect();
         let leases = departure::leases(&events).into_iter();
         let exist = leases.map(|lease| (lease, self.living.contains(&lease)));
-        departure::explain(events, &exist.collect())
+        Classifier::default().classify(events, &exist.collect())
     }
 
     /// A view of the tree as it was at that revision.

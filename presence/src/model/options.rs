@@ -93,6 +93,10 @@ pub struct MemberOptions {
     /// incarnation. See [`MemberOptions::rank`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Revision>,
+    /// Written by publishers right before they delete the key, so that the
+    /// delete is known to be explicit. Until then the member serves as before.
+    #[serde(skip_serializing_if = "is_false")]
+    pub leaving: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -115,6 +119,7 @@ impl Default for MemberOptions {
             ready: true,
             drain: false,
             since: None,
+            leaving: false,
         }
     }
 }
@@ -134,6 +139,7 @@ impl MemberOptions {
             ready: fields.take("ready", BOOLEAN)?.unwrap_or(true),
             drain: fields.take("drain", BOOLEAN)?.unwrap_or(false),
             since: fields.take("since", "a revision is expected")?,
+            leaving: fields.take("leaving", BOOLEAN)?.unwrap_or(false),
         };
         if let Some(weight) = options.weight.filter(|weight| *weight > 65_535) {
             return Err(OptionsError::Field {

@@ -32,6 +32,7 @@ impl<V: View + Send + Sync + 'static> Following<V> {
             prefix,
             empty,
             replay: std::future::ready(|_: &V| None),
+            absorbed: None,
             told: None,
             snapshots: sender,
             connection: watch::Sender::new(Connection::Starting),

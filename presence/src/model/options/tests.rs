@@ -26,7 +26,8 @@ fn what_is_no_object_means_the_defaults() {
 #[test]
 fn every_member_option_is_read() {
     let value = r#"{"weight": 65535, "forward": "tunnel", "upper_threshold": 9,
-                    "lower_threshold": 3, "ready": false, "drain": true, "since": 42}"#;
+                    "lower_threshold": 3, "ready": false, "drain": true, "since": 42,
+                    "leaving": true}"#;
     let options = MemberOptions {
         weight: Some(65535),
         forward: Some(Forward::Tunnel),
@@ -35,6 +36,7 @@ fn every_member_option_is_read() {
         ready: false,
         drain: true,
         since: Some(Revision(42)),
+        leaving: true,
     };
     let unknown = Vec::new();
     assert_eq!(member(value), Ok(Parsed { options, unknown }));
@@ -266,9 +268,10 @@ fn member_options() -> impl Strategy<Value = MemberOptions> {
         any::<bool>(),
         any::<bool>(),
         of(1..i64::MAX),
+        any::<bool>(),
     )
         .prop_map(
-            |(weight, forward, upper_threshold, lower_threshold, ready, drain, since)| {
+            |(weight, forward, upper_threshold, lower_threshold, ready, drain, since, leaving)| {
                 MemberOptions {
                     weight,
                     forward,
@@ -277,6 +280,7 @@ fn member_options() -> impl Strategy<Value = MemberOptions> {
                     ready,
                     drain,
                     since: since.map(Revision),
+                    leaving,
                 }
             },
         )

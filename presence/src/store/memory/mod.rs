@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 pub use watch::MemoryWatch;
 
 use self::state::State;
-use self::watch::{Range, Watcher};
+use self::watch::{BATCH, Range, Watcher};
 use crate::model::{LeaseId, Revision};
 use crate::store::{
     Commit, Entry, Event, Fetched, Listing, Store, StoreError, Transaction, WatchMessage,
@@ -47,6 +47,7 @@ struct Inner {
     unavailable: bool,
     failing: usize,
     losing: usize,
+    breaking: bool,
     counts: Counts,
 }
 
@@ -91,6 +92,7 @@ impl MemoryStore {
                 unavailable: false,
                 failing: 0,
                 losing: 0,
+                breaking: false,
                 counts: Counts::default(),
             }),
             frozen: latest::Sender::new(false),
@@ -168,6 +170,16 @@ impl MemoryStore {
         self.inner().break_watches("connection reset by peer");
     }
 
+    /// Every watch breaks as soon as it stands, as behind a proxy that cuts
+    /// streams; or no longer.
+    pub fn set_watches_break_at_once(&self, breaking: bool) {
+        let mut inner = self.inner();
+        inner.breaking = breaking;
+        if breaking {
+            inner.break_watches("connection reset by peer");
+        }
+    }
+
     /// Everything as it is now.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot(self.inner().state.clone())
@@ -229,6 +241,7 @@ impl MemoryStore {
         Ok(MemoryWatch {
             store: self.clone(),
             messages,
+            paused_until: None,
         })
     }
 
@@ -286,7 +299,12 @@ impl Inner {
             let _ = messages.send(Ok(WatchMessage::Compacted(self.state.compacted)));
             return received;
         }
-        for events in self.state.since(&range, after) {
+        if self.breaking {
+            let _ = messages.send(Err(unavailable("connection reset by peer")));
+            return received;
+        }
+        for events in self.state.since(&range, after).chunks(BATCH) {
+            let events = events.concat();
             let _ = messages.send(Ok(WatchMessage::Events { header, events }));
         }
         self.watchers.push(Watcher {

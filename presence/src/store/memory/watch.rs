@@ -1,16 +1,38 @@
 //! A running watch on the store in memory.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::time::{Instant, sleep_until};
 
 use super::MemoryStore;
 use crate::model::Revision;
 use crate::store::{Event, Header, StoreError, Watch, WatchMessage};
+
+/// How many revisions etcd sends at once to a watch that catches up
+/// (`watchBatchMaxRevs`), and how long it waits before the next ones.
+pub(super) const BATCH: usize = 1000;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A watch on a [`MemoryStore`].
 #[derive(Debug)]
 pub struct MemoryWatch {
     pub(super) store: MemoryStore,
     pub(super) messages: UnboundedReceiver<Result<WatchMessage, StoreError>>,
+    /// Nothing is delivered before.
+    pub(super) paused_until: Option<Instant>,
+}
+
+impl MemoryWatch {
+    fn pause_after(&mut self, message: &Result<WatchMessage, StoreError>) {
+        if let Ok(WatchMessage::Events { events, .. }) = message
+            && events.len() >= BATCH
+        {
+            let revisions: BTreeSet<Revision> = events.iter().map(Event::revision).collect();
+            self.paused_until = (revisions.len() >= BATCH).then(|| Instant::now() + PAUSE);
+        }
+    }
 }
 
 /// What a watch is about.
@@ -58,6 +80,11 @@ impl Watch for MemoryWatch {
         loop {
             // The sender lives as long as the store that is held here.
             let _ = frozen.wait_for(|frozen| !frozen).await;
+            if let Some(until) = self.paused_until {
+                // Cancel-safe: the pause stays until it is over.
+                sleep_until(until).await;
+                self.paused_until = None;
+            }
             let lease_ends = self.store.lease_ends();
             tokio::select! {
                 biased;
@@ -65,6 +92,9 @@ impl Watch for MemoryWatch {
                 // returned.
                 _ = frozen.changed() => {}
                 message = self.messages.recv() => {
+                    if let Some(message) = &message {
+                        self.pause_after(message);
+                    }
                     return message.unwrap_or_else(|| Err(super::unavailable("the watch is over")));
                 }
                 () = lease_ends => {}
