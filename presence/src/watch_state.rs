@@ -225,15 +225,14 @@ mod tests {
 
     #[test]
     fn the_history_is_another_until_it_was_listed() {
-        let lost = || Replaced::Lost("a marker is gone".to_owned());
-        let reports: [fn(&mut WatchState, Replaced) -> Result<(), Replaced>; 3] = [
-            |state, lost| state.told(lost),
-            |state, _| state.consistent(header(1, 9)),
-            |state, _| state.watched(header(2, 50)),
+        let reports = [
+            |state: &mut WatchState| state.told(Replaced::Lost("a marker is gone".to_owned())),
+            |state: &mut WatchState| state.consistent(header(1, 9)),
+            |state: &mut WatchState| state.watched(header(2, 50)),
         ];
         for report in reports {
             let mut state = listed(10);
-            assert!(report(&mut state, lost()).is_err());
+            assert!(report(&mut state).is_err());
             assert!(!state.is_same_history());
             let _ = state.listed(header(2, 50));
             assert!(state.is_same_history());

@@ -116,7 +116,7 @@ impl From<StoreError> for Failure {
 pub fn store_code(error: &StoreError) -> u8 {
     match error {
         StoreError::Configuration(_) | StoreError::Denied { .. } => CONFIGURATION,
-        StoreError::Unavailable { .. } => UNAVAILABLE,
+        StoreError::Unavailable { .. } | StoreError::NoSpace { .. } => UNAVAILABLE,
         StoreError::Compacted | StoreError::LeaseGone(_) | StoreError::Rejected { .. } => OWN_FAULT,
     }
 }

@@ -247,6 +247,19 @@ pub enum StoreError {
         /// What was seen.
         reason: String,
     },
+    /// etcd has used up its storage quota, and accepts nothing but reads,
+    /// deletes and lease renewals until an operator has made space.
+    #[error(
+        "etcd at {endpoints} has no space: {reason}; its alarm NOSPACE blocks all writes but \
+         deletes until it is compacted, defragmented, and the alarm ended with `etcdctl alarm \
+         disarm`"
+    )]
+    NoSpace {
+        /// Which endpoint answered.
+        endpoints: String,
+        /// etcd's message.
+        reason: String,
+    },
     /// The revision asked for is history that is gone.
     #[error("the history of etcd up to the revision asked for has been compacted")]
     Compacted,
@@ -280,8 +293,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether trying again later may help without anybody doing anything.
+    /// Whether a later retry may succeed although the request stays the same.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::LeaseGone(_))
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::NoSpace { .. } | Self::LeaseGone(_)
+        )
     }
 }

@@ -39,6 +39,8 @@ pub(super) enum Failure {
     NobodyThere(String),
     /// The token is too old, or is missing where one is needed by now.
     StaleToken(String),
+    /// etcd's storage quota is used up.
+    NoSpace(String),
     /// History that is gone.
     Compacted,
     /// Wrong user, password, certificate or role.
@@ -68,6 +70,7 @@ impl Failure {
                 reason,
                 subject: subject.to_owned(),
             },
+            Self::NoSpace(reason) => StoreError::NoSpace { endpoints, reason },
             Self::Compacted => StoreError::Compacted,
             Self::LeaseGone => StoreError::LeaseGone(lease.unwrap_or(LeaseId(0))),
             Self::TooLarge => StoreError::Rejected {
@@ -141,9 +144,7 @@ fn of_status(code: i32, said: &str, words: String) -> Failure {
         code::PERMISSION_DENIED => Failure::Denied(words),
         // Quota and overload are told by the same code as a request that can
         // never be taken.
-        code::RESOURCE_EXHAUSTED if said.contains("space exceeded") => Failure::Unavailable(
-            format!("{words} (compact, defrag, then `etcdctl alarm disarm`)"),
-        ),
+        code::RESOURCE_EXHAUSTED if said.contains("space exceeded") => Failure::NoSpace(words),
         code::RESOURCE_EXHAUSTED if said.contains("too many requests") => {
             Failure::Unavailable(words)
         }
@@ -236,6 +237,11 @@ mod tests {
                 8,
                 "etcdserver: too many requests",
                 Failure::Unavailable(said("etcdserver: too many requests")),
+            ),
+            (
+                8,
+                "etcdserver: mvcc: database space exceeded",
+                Failure::NoSpace(said("etcdserver: mvcc: database space exceeded")),
             ),
             (
                 14,

@@ -19,7 +19,7 @@ use self::state::State;
 use self::watch::{BATCH, Range, Watcher};
 use crate::model::{LeaseId, Revision};
 use crate::store::{
-    Commit, Entry, Event, Fetched, Listing, Store, StoreError, Transaction, WatchMessage,
+    Commit, Entry, Event, Fetched, Listing, Operation, Store, StoreError, Transaction, WatchMessage,
 };
 
 /// Where it says it is.
@@ -48,6 +48,7 @@ struct Inner {
     failing: usize,
     losing: usize,
     breaking: bool,
+    is_full: bool,
     counts: Counts,
 }
 
@@ -93,6 +94,7 @@ impl MemoryStore {
                 failing: 0,
                 losing: 0,
                 breaking: false,
+                is_full: false,
                 counts: Counts::default(),
             }),
             frozen: latest::Sender::new(false),
@@ -153,6 +155,11 @@ impl MemoryStore {
     /// The end of [`Self::freeze`].
     pub fn thaw(&self) {
         self.0.frozen.send_replace(false);
+    }
+
+    /// As if etcd's storage quota were used up; or no longer.
+    pub fn set_full(&self, is_full: bool) {
+        self.inner().is_full = is_full;
     }
 
     /// The next `n` calls fail, and nothing is done.
@@ -275,6 +282,16 @@ impl MemoryStore {
 }
 
 impl Inner {
+    /// etcd looks for puts on either side before it looks at the conditions.
+    fn check_space(&self, transaction: &Transaction) -> Result<(), StoreError> {
+        let mut operations = transaction.then.iter();
+        let puts = operations.any(|operation| matches!(operation, Operation::Put { .. }));
+        if self.is_full && puts {
+            return Err(no_space());
+        }
+        Ok(())
+    }
+
     fn tell(&mut self, events: &[Event]) {
         let header = self.state.header;
         if !events.is_empty() {
@@ -348,6 +365,7 @@ impl Store for MemoryStore {
 
     async fn commit(&self, transaction: Transaction) -> Result<Commit, StoreError> {
         let commit = |inner: &mut Inner| {
+            inner.check_space(&transaction)?;
             let (commit, events) = inner.state.commit(&transaction)?;
             inner.counts.writes += usize::from(!events.is_empty());
             inner.tell(&events);
@@ -357,7 +375,12 @@ impl Store for MemoryStore {
     }
 
     async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
-        let grant = |inner: &mut Inner| Ok(inner.state.grant(ttl, Instant::now()));
+        let grant = |inner: &mut Inner| {
+            if inner.is_full {
+                return Err(no_space());
+            }
+            Ok(inner.state.grant(ttl, Instant::now()))
+        };
         let lease = self.call(|counts| &mut counts.grants, grant).await;
         self.0.leases.send_replace(());
         lease
@@ -392,6 +415,13 @@ fn take_one(left: &mut usize) -> bool {
     let any = *left > 0;
     *left = left.saturating_sub(1);
     any
+}
+
+fn no_space() -> StoreError {
+    StoreError::NoSpace {
+        endpoints: PLACE.to_owned(),
+        reason: "etcdserver: mvcc: database space exceeded".to_owned(),
+    }
 }
 
 fn unavailable(reason: &str) -> StoreError {
