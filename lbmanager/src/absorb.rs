@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::desired::{self, Desired, Place};
-use crate::record::{Reason, Record, Removal, Role};
+use crate::record::{Reason, Record, Removal, Role, State};
 use crate::tree::{BalancerTree, Config, Departure};
 
 /// What the tree wants, and the record with that in it.
@@ -127,6 +127,12 @@ fn note_listed(record: &mut Record, desired: &Desired, now: Timestamp) {
     }
     for (member, wanted) in &desired.members {
         let known = record.members.entry(member.clone()).or_default();
+        let is_rewritten = known.mod_revision != Some(wanted.mod_revision);
+        if is_rewritten && known.state == State::Serving {
+            // Not observed at the load balancer since then.
+            known.state = State::Registering;
+            known.registered_at = None;
+        }
         known.mod_revision = Some(wanted.mod_revision);
         let is_default = wanted.options == MemberOptions::default();
         known.options = (!is_default).then(|| Box::new(json(&wanted.options)));

@@ -40,6 +40,8 @@ pub enum Condition {
     Draining,
     /// The load balancer does not know, in its words.
     Unknown(String),
+    /// Its health could not be read.
+    Unread,
 }
 
 /// What is known of a load balancer when a plan is made.
@@ -49,7 +51,8 @@ pub struct Observed {
     pub members: LiteMap<MemberId, Condition>,
     /// See [`Described::healthy_after`].
     pub healthy_after: Duration,
-    /// Why health could not be read, if so. Conditions are then assumed.
+    /// Why health could not be read, if so. The condition of those that are
+    /// [`Condition::Unread`] is then assumed.
     pub unreadable: Option<String>,
 }
 
@@ -67,7 +70,12 @@ impl Observed {
     pub fn may_serve(&self) -> BTreeSet<MemberId> {
         let members = self.members.iter();
         members
-            .filter(|(_, is)| matches!(is, Condition::InService | Condition::Unknown(_)))
+            .filter(|(_, is)| {
+                matches!(
+                    is,
+                    Condition::InService | Condition::Unknown(_) | Condition::Unread
+                )
+            })
             .map(|(member, _)| member.clone())
             .collect()
     }

@@ -80,15 +80,26 @@ async fn in_sync_nothing_is_written_anywhere() {
         before.writes,
         "no status either"
     );
-    let calls = world.backend.calls();
+    let (health, describes): (Vec<_>, Vec<_>) = world
+        .backend
+        .calls()
+        .into_iter()
+        .partition(|call| matches!(call, Call::Health(_)));
     assert!(
-        calls.iter().all(|call| matches!(call, Call::Describe(_))),
-        "{calls:?}"
+        describes
+            .iter()
+            .all(|call| matches!(call, Call::Describe(_))),
+        "{describes:?}"
     );
     assert!(
-        (11..=14).contains(&calls.len()),
+        (11..=14).contains(&describes.len()),
         "a resync every 5 minutes: {}",
-        calls.len()
+        describes.len()
+    );
+    assert!(
+        (1..=3).contains(&health.len()),
+        "health at one resync of six: {}",
+        health.len()
     );
 }
 

@@ -27,7 +27,11 @@ pub trait Backend: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Described, BackendError>> + Send;
 
     /// How everyone who is registered or draining is.
-    fn health(&self, id: &BalancerId) -> impl Future<Output = Result<Health, BackendError>> + Send;
+    fn health(
+        &self,
+        id: &BalancerId,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<Health, BackendError>> + Send;
 
     /// Puts members in, in one request where the API takes them all.
     fn register(
@@ -36,12 +40,21 @@ pub trait Backend: Clone + Send + Sync + 'static {
         members: &BTreeSet<MemberId>,
     ) -> impl Future<Output = Outcome> + Send;
 
-    /// Takes members out, likewise. One that is not there counts as done.
+    /// Takes members out, likewise.
     fn deregister(
         &self,
         id: &BalancerId,
         members: &BTreeSet<MemberId>,
     ) -> impl Future<Output = Outcome> + Send;
+}
+
+/// What waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// A change: it precedes all polls.
+    Decision,
+    /// Only what the status shows, and what is decided by it in its time.
+    Poll,
 }
 
 /// How a write ended, member by member.

@@ -24,7 +24,7 @@ pub(super) fn assume<'a>(
     };
     let mut assumed = observed.clone();
     for (member, condition) in &mut assumed.members {
-        if *condition == Condition::Draining {
+        if *condition != Condition::Unread {
             continue;
         }
         let known = record.members.get(member);
@@ -115,7 +115,7 @@ fn see(
     let (state, detail) = match condition {
         None if rejected => (State::Rejected, known.detail.take()),
         None => (State::Absent, None),
-        Some(Condition::InService) => (State::Serving, None),
+        Some(Condition::InService | Condition::Unread) => (State::Serving, None),
         Some(Condition::Draining) => (State::Draining, None),
         Some(
             Condition::OutOfService(why) | Condition::Registering(why) | Condition::Unknown(why),

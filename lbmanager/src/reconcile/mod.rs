@@ -7,6 +7,7 @@
 
 mod board;
 mod decide;
+mod health_polls;
 mod hook;
 mod pass;
 mod pretend;
@@ -31,13 +32,15 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 pub(crate) use board::Failing;
 pub use board::{Board, Report, Rest};
 pub use decide::{Patience, Question};
+pub use health_polls::HealthPolls;
 pub use hook::{Crash, Hook, NoHook, Point};
 
 use crate::backend::Backend;
 use crate::observed::Described;
 use crate::record::Record;
 use crate::tree::{BalancerTree, Config};
-use pass::{PassError, Passed};
+use health_polls::HealthPoll;
+use pass::{PassError, Passed, Step};
 use seal::Seal;
 
 /// News that nothing follows within this time stands alone.
@@ -129,6 +132,8 @@ pub struct Shared<S, B, H = NoHook> {
     pub settings: Arc<Settings>,
     /// Where reports go.
     pub board: Board,
+    /// How often health is polled.
+    pub health_polls: HealthPolls,
 }
 
 /// Keeps one load balancer.
@@ -138,16 +143,24 @@ pub struct Reconciler<S, B, H = NoHook> {
     record: Record,
     /// The status as it is in the store, as far as is known.
     written: Option<Seal>,
-    /// Who is registered, where nothing can have changed it since it was read
-    /// but this reconciler.
+    /// Who is registered, as far as this reconciler knows: since it was read,
+    /// somebody else may have changed it.
     described: Option<Described>,
     rejected: BTreeMap<MemberId, Rejection>,
+    /// Members whose deregistration was rejected.
+    kept: BTreeMap<MemberId, Rejection>,
+    /// What was done last, until there is nothing to do.
+    last_step: Option<Step>,
     replacements: u32,
     resync: u64,
     settling: Settling,
     /// What a dry run has said that it would do.
     said: BTreeSet<String>,
     patience: Patience,
+    health_poll: HealthPoll,
+    health_is_due: bool,
+    /// Whether a pass that was told of a change has not come to its end.
+    has_news: bool,
     polls: Backoff,
     held_polls: Backoff,
     failures: Backoff,
@@ -155,11 +168,12 @@ pub struct Reconciler<S, B, H = NoHook> {
     complaint: Complaint,
 }
 
-/// A member that the load balancer refused.
+/// A member that the load balancer refused to register, or to deregister.
 #[derive(Debug)]
 struct Rejection {
     /// Its key's mod_revision then: writing the key again is another try.
     mod_revision: Option<Revision>,
+    why: String,
     again: Timestamp,
     backoff: Backoff,
 }
@@ -182,6 +196,8 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             record: record.unwrap_or_default(),
             described: None,
             rejected: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            last_step: None,
             replacements: 0,
             resync: 0,
             settling: Settling {
@@ -191,6 +207,9 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             },
             said: BTreeSet::new(),
             patience: Patience::default(),
+            health_poll: shared.health_polls.start(),
+            health_is_due: false,
+            has_news: true,
             polls: Backoff::new(Duration::from_millis(500), Duration::from_secs(15)),
             held_polls: Backoff::new(Duration::from_secs(5), Duration::from_mins(5)),
             failures: Backoff::new(Duration::from_millis(500), Duration::from_mins(1)),
@@ -204,12 +223,20 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     pub async fn run(mut self, mut orders: watch::Receiver<Orders>, shutdown: Shutdown) {
         loop {
             let current = orders.borrow_and_update().clone();
-            let wake = match self.pass(&current).await {
+            let wake = match self.pass(&current, &mut orders).await {
                 Ok(Passed::Forgotten) => {
                     self.shared.board.forgotten(&self.id);
                     return;
                 }
+                Ok(Passed::Overtaken) => {
+                    if shutdown.is_triggered() {
+                        return;
+                    }
+                    burst(&mut orders, current.tree.revision).await;
+                    continue;
+                }
                 Ok(Passed::Next(next)) => {
+                    self.has_news = false;
                     self.failures.succeeded();
                     self.slow_failures.succeeded();
                     if self.complaint.is_over() {
@@ -223,7 +250,11 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             tokio::select! {
                 biased;
                 () = shutdown.triggered() => return,
-                ended = wake.wait(&mut orders, current.tree.revision) => if ended { return },
+                woken = wake.wait(&mut orders, current.tree.revision) => match woken {
+                    Woken::Ended => return,
+                    Woken::News => self.has_news = true,
+                    Woken::Timer => {}
+                }
             }
         }
     }
@@ -269,38 +300,49 @@ impl Wake {
         }
     }
 
-    /// Waits for news since that revision, or for the time. `true`: nobody
-    /// sends orders any more.
-    async fn wait(&self, orders: &mut watch::Receiver<Orders>, seen: Revision) -> bool {
+    /// Waits for news since that revision, or for the time.
+    async fn wait(&self, orders: &mut watch::Receiver<Orders>, seen: Revision) -> Woken {
         let Some(at) = self.at else {
             return self.news(orders, seen).await;
         };
         tokio::select! {
             biased;
-            ended = self.news(orders, seen) => ended,
-            () = sleep_until(at) => false,
+            woken = self.news(orders, seen) => woken,
+            () = sleep_until(at) => Woken::Timer,
         }
     }
 
-    /// Waits until a burst of news is over. The first changes of a burst and
-    /// its last are then one pass: one describe, one register, one deregister.
-    async fn news(&self, orders: &mut watch::Receiver<Orders>, seen: Revision) -> bool {
+    async fn news(&self, orders: &mut watch::Receiver<Orders>, seen: Revision) -> Woken {
         sleep_until(self.news_from).await;
         if orders.changed().await.is_err() {
-            return true;
+            return Woken::Ended;
         }
-        let end = Instant::now() + BURST_LENGTH;
-        let burst = async {
-            loop {
-                let several = orders.borrow().tree.changes_after(seen) > 1;
-                let pause = if several { BURST_PAUSE } else { ALONE };
-                if !matches!(timeout(pause, orders.changed()).await, Ok(Ok(()))) {
-                    return;
-                }
-            }
-        };
-        // Longer than the longest burst nobody waits; what comes is seen next.
-        let _ = timeout_at(end, burst).await;
-        false
+        burst(orders, seen).await;
+        Woken::News
     }
+}
+
+/// Why a reconciler looks again.
+enum Woken {
+    /// Nobody sends orders any more.
+    Ended,
+    News,
+    Timer,
+}
+
+/// Waits until a burst of news is over. The first changes of a burst and its
+/// last are then one pass: one describe, one register, one deregister.
+async fn burst(orders: &mut watch::Receiver<Orders>, seen: Revision) {
+    let end = Instant::now() + BURST_LENGTH;
+    let burst = async {
+        loop {
+            let several = orders.borrow().tree.changes_after(seen) > 1;
+            let pause = if several { BURST_PAUSE } else { ALONE };
+            if !matches!(timeout(pause, orders.changed()).await, Ok(Ok(()))) {
+                return;
+            }
+        }
+    };
+    // Longer than the longest burst nobody waits; what comes is seen next.
+    let _ = timeout_at(end, burst).await;
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use presence::model::MemberId;
+use presence::model::{MemberId, Revision};
 use presence::process::backoff::Backoff;
 use presence::store::{Store, StoreError, Transaction};
+use tokio::sync::watch;
 
 use super::decide::Question;
 use super::seal::Seal;
@@ -15,10 +16,10 @@ use super::{
     Crash, Failing, Hook, Orders, Point, Reconciler, Rejection, Report, Rest, SETTLE_AT_MOST,
 };
 use crate::absorb;
-use crate::backend::{Backend, BackendError, Outcome};
+use crate::backend::{Backend, BackendError, Outcome, Urgency};
 use crate::desired::Desired;
 use crate::plan::{self, Context, Plan, Waiting};
-use crate::record::{Action, Reason, Role, State};
+use crate::record::{Action, MemberRecord, Reason, Role, State, Withheld};
 
 /// How a pass ended well.
 pub(super) enum Passed {
@@ -26,7 +27,12 @@ pub(super) enum Passed {
     Next(Option<Duration>),
     /// Nothing is left to manage.
     Forgotten,
+    /// There was news while health was polled.
+    Overtaken,
 }
+
+/// What a pass does.
+pub(super) type Step = (BTreeSet<MemberId>, BTreeSet<MemberId>);
 
 /// Why a pass did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +72,13 @@ impl PassError {
 }
 
 impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
-    pub(super) async fn pass(&mut self, orders: &Orders) -> Result<Passed, PassError> {
+    /// `news` is looked at only while health is polled, before anything is
+    /// written.
+    pub(super) async fn pass(
+        &mut self,
+        orders: &Orders,
+        news: &mut watch::Receiver<Orders>,
+    ) -> Result<Passed, PassError> {
         self.catch_up(orders);
         let now = self.shared.clock.now();
         let (desired, mut record) = absorb::take_in(
@@ -84,13 +96,18 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             return self.forget(orders).await;
         }
         let context = self.context(orders, now);
-        let plan = match self.decide(&desired, &context).await {
-            Ok(plan) => plan,
+        let mut plan = match self.decide(&desired, &context, news).await {
+            Ok(Some(plan)) => plan,
+            Ok(None) => {
+                self.has_news = true;
+                return Ok(Passed::Overtaken);
+            }
             Err(BackendError::NotFound(_)) if desired.is_empty() && orders.frozen.is_none() => {
                 return self.forget(orders).await;
             }
             Err(error) => return self.fail(error).await,
         };
+        self.hold_kept(&mut plan, context.now);
         if self.shared.settings.dry_run {
             return Ok(self.pretend(&desired, &plan, orders));
         }
@@ -124,6 +141,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         }
         if std::mem::replace(&mut self.resync, orders.resync) != orders.resync {
             self.described = None;
+            self.health_is_due |= self.health_poll.is_due(self.resync);
         }
     }
 
@@ -162,26 +180,86 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         }
     }
 
-    async fn decide(&mut self, desired: &Desired, context: &Context) -> Result<Plan, BackendError> {
+    /// The plan; `None` if there was news while health was polled.
+    async fn decide(
+        &mut self,
+        desired: &Desired,
+        context: &Context,
+        news: &mut watch::Receiver<Orders>,
+    ) -> Result<Option<Plan>, BackendError> {
+        let urgency = self.urgency(desired);
         let question = Question {
             id: &self.id,
             desired,
             record: &self.record,
             context,
+            health_is_due: self.health_is_due,
+            urgency,
         };
         let backend = &self.shared.backend;
-        let described = match &mut self.described {
-            Some(described) => described,
-            unknown => unknown.insert(backend.describe(&self.id).await?),
+        let answer = question.ask(backend, &mut self.described, &mut self.patience);
+        let answer = if urgency == Urgency::Poll {
+            tokio::select! {
+                biased;
+                answer = answer => answer?,
+                // Once nobody sends news any more, this is the last pass.
+                Ok(()) = news.changed() => return Ok(None),
+            }
+        } else {
+            answer.await?
         };
-        question.ask(backend, described, &mut self.patience).await
+        self.health_is_due &= !answer.with_health;
+        Ok(Some(answer.plan))
+    }
+
+    /// News that somebody is to come or to leave is not to wait for polls. At
+    /// the first look nobody is known who could leave.
+    fn urgency(&self, desired: &Desired) -> Urgency {
+        let is_to_leave = |known: &MemberRecord| {
+            known.removal.is_some() && !matches!(known.state, State::Absent | State::Draining)
+        };
+        let is_to_come = |member: &MemberId| {
+            let known = self.record.members.get(member);
+            known.is_none_or(|known| known.state == State::Absent)
+        };
+        let is_change = self.record.contact.is_some()
+            && (self.record.members.values().any(is_to_leave)
+                || desired.members.keys().any(is_to_come));
+        if self.has_news && is_change {
+            Urgency::Decision
+        } else {
+            Urgency::Poll
+        }
+    }
+
+    /// A deregistration that was rejected is not tried at once again.
+    fn hold_kept(&mut self, plan: &mut Plan, now: Timestamp) {
+        self.kept
+            .retain(|member, _| plan.deregister.contains_key(member));
+        for (member, rejection) in &self.kept {
+            if rejection.again <= now {
+                continue;
+            }
+            if let Some(reason) = plan.deregister.remove(member) {
+                let withheld = rejection.withheld(reason);
+                plan.record.withheld.insert(member.clone(), withheld);
+                let again = Some(rejection.again);
+                plan.look_again = plan.look_again.into_iter().chain(again).min();
+            }
+        }
     }
 
     async fn carry_out(&mut self, plan: &Plan) -> Result<(), PassError> {
         if !plan.has_steps() {
+            self.last_step = None;
             return Ok(());
         }
-        self.polls.succeeded();
+        let leaving: BTreeSet<MemberId> = plan.deregister.keys().cloned().collect();
+        let step = (plan.register.clone(), leaving.clone());
+        if self.last_step.as_ref() != Some(&step) {
+            self.polls.succeeded();
+            self.last_step = Some(step);
+        }
         self.announce(&plan.register);
         self.save().await?;
         self.shared.hook.reached(Point::Announced)?;
@@ -194,7 +272,6 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         // Whoever leaves was judged by who serves already: that nobody could
         // be registered holds back nobody who was told to leave.
         if !plan.deregister.is_empty() {
-            let leaving = plan.deregister.keys().cloned().collect();
             let outcome = self.shared.backend.deregister(&self.id, &leaving).await;
             failures.extend(self.deregistered(outcome, &plan.deregister));
             self.shared.hook.reached(Point::Deregistered)?;
@@ -241,15 +318,24 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         tracing::warn!("{}: {member} is refused: {why}", self.id);
         let known = self.record.members.entry(member.clone()).or_default();
         known.state = State::Rejected;
-        known.detail = Some(why);
+        known.detail = Some(why.clone());
         known.registered_at = None;
         let mod_revision = known.mod_revision;
-        let rejection = self.rejected.entry(member).or_insert_with(|| Rejection {
-            mod_revision,
-            again: now,
-            backoff: Backoff::new(Duration::from_secs(15), Duration::from_mins(10)),
-        });
-        rejection.again = plan::after(now, rejection.backoff.failed());
+        let rejection = self.rejected.entry(member);
+        let rejection = rejection.or_insert_with(|| Rejection::new(mod_revision));
+        rejection.repeat(why, now);
+    }
+
+    /// The member stays as it is; the status shows why.
+    fn keep(&mut self, member: MemberId, reason: Reason, why: String, now: Timestamp) {
+        tracing::warn!("{}: {member} cannot be deregistered: {why}", self.id);
+        let rejection = self.kept.entry(member.clone());
+        let rejection = rejection.or_insert_with(|| Rejection::new(None));
+        rejection.repeat(why, now);
+        let withheld = rejection.withheld(reason);
+        self.record.withheld.insert(member, withheld);
+        // It may be gone.
+        self.described = None;
     }
 
     fn deregistered(
@@ -262,6 +348,10 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         for member in outcome.done {
             if let Some(described) = &mut self.described {
                 described.registered.remove(&member);
+            }
+            if let Some(known) = self.record.members.get_mut(&member) {
+                known.state = State::Draining;
+                known.detail = None;
             }
             if let Some(reason) = reasons.get(&member) {
                 by_reason.entry(*reason).or_default().push(member);
@@ -276,12 +366,12 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             self.record
                 .changed(now, Action::Deregister, &members, Some(reason));
         }
-        let refused = outcome.rejected.into_iter().next();
-        outcome.error.or_else(|| {
-            refused.map(|(member, why)| {
-                BackendError::Rejected(format!("{member} cannot be taken out: {why}"))
-            })
-        })
+        for (member, why) in outcome.rejected {
+            if let Some(reason) = reasons.get(&member) {
+                self.keep(member, *reason, why, now);
+            }
+        }
+        outcome.error
     }
 
     /// Puts the error into the status; which of the two is told if that fails
@@ -383,7 +473,10 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     }
 
     fn next(&mut self, plan: &Plan, orders: &Orders, acted: bool) -> Option<Duration> {
-        let soon = acted || matches!(plan.waiting, Waiting::ForService | Waiting::ForHealth);
+        let mut members = self.record.members.values();
+        let soon = acted
+            || matches!(plan.waiting, Waiting::ForService | Waiting::ForHealth)
+            || members.any(|known| known.state == State::Draining);
         let poll = if soon {
             Some(self.polls.failed())
         } else {
@@ -393,10 +486,36 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         if plan.waiting != Waiting::ForHeld {
             self.held_polls.succeeded();
         }
+        let poll = self.health_poll.next(poll);
         let timer = plan.look_again.map(|at| until(at, self.shared.clock.now()));
         // Given before it was known who is to leave.
         let release = (orders.released > self.record.released).then_some(Duration::ZERO);
         [poll, timer, release].into_iter().flatten().min()
+    }
+}
+
+impl Rejection {
+    fn new(mod_revision: Option<Revision>) -> Self {
+        Self {
+            mod_revision,
+            why: String::new(),
+            again: Timestamp::UNIX_EPOCH,
+            backoff: Backoff::new(Duration::from_secs(15), Duration::from_mins(10)),
+        }
+    }
+
+    /// It was refused, and is not tried before some time.
+    fn repeat(&mut self, why: String, now: Timestamp) {
+        self.why = why;
+        self.again = plan::after(now, self.backoff.failed());
+    }
+
+    fn withheld(&self, reason: Reason) -> Withheld {
+        Withheld {
+            reason,
+            why: format!("AWS rejects the deregistration: {}", self.why),
+            until: Some(self.again),
+        }
     }
 }
 

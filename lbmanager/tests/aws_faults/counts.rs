@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
@@ -65,7 +66,8 @@ async fn a_resync_of_what_is_in_sync_asks_once_and_writes_nothing() {
         .unwrap();
     let calls = rig.aws.calls();
     assert!(calls.clone().writes().is_empty(), "{calls:#?}");
-    assert!(calls.of(HEALTH).is_empty(), "health is of no interest");
+    let health = calls.of(HEALTH).len();
+    assert!(health <= 1, "at one resync of six: {health}");
     let now = rig.etcd.revision().await.unwrap();
     assert_eq!(now, revision, "a status that says the same is not written");
     assert_eq!(rig.lb("web").registered(), set(&[A, B]));
@@ -86,11 +88,17 @@ async fn thousand() -> Rig {
         .unwrap();
     let listing = rig.etcd.revision().await.unwrap();
     record["revision"] = json!(listing);
-    let record = record.to_string();
-    rig.etcd
-        .put_many(names().map(|name| (status_key(&name), record.clone())))
-        .await
-        .unwrap();
+    // Sorted by key, as etcd lists them.
+    let keys: BTreeSet<String> = names().map(|name| key(&name, A)).collect();
+    let below = format!("/lbManager/elb/{REGION}/");
+    let revisions = rig.mod_revisions(&below).await;
+    let revisions = revisions.into_iter().skip(1);
+    let statuses = keys.iter().zip(revisions).map(|(key, revision)| {
+        let name = key.split('/').nth(4).unwrap();
+        record["members"][A]["mod_revision"] = json!(revision);
+        (status_key(name), record.to_string())
+    });
+    rig.etcd.put_many(statuses).await.unwrap();
     rig.aws.clear_calls();
     rig
 }
@@ -151,8 +159,13 @@ async fn a_thousand_in_sync_cost_three_calls() {
     let asked = asked(&rig.aws);
     assert_eq!(asked.iter().min(), Some(&3), "{asked:?}");
     assert!(asked.iter().all(|calls| *calls <= 6), "{asked:?}");
+    // Of each resync a sixth of them is asked for health.
     let calls = rig.aws.calls();
-    assert_eq!(calls.clone().of(DESCRIBE).len(), calls.len(), "{calls:#?}");
+    let health = calls.clone().of(HEALTH).len();
+    let resyncs = asked.len() + 1;
+    assert!(health <= resyncs * 167, "{health} in {resyncs} resyncs");
+    let describes = calls.clone().of(DESCRIBE).len();
+    assert_eq!(describes + health, calls.len(), "{calls:#?}");
 }
 
 #[tokio::test]

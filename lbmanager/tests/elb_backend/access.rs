@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use lbmanager::backend::aws::{Aws as Client, AwsSettings, Counters};
 use lbmanager::backend::elb::Elb;
-use lbmanager::backend::{Backend, BackendError};
+use lbmanager::backend::{Backend, BackendError, Urgency};
 use lbmanager::observed::Health;
 use presence::model::{BalancerId, Kind};
 use prometheus_client::encoding::text::encode;
@@ -20,7 +20,7 @@ async fn what_is_forbidden_is_named() {
     aws.create(REGION, "web");
     aws.faults()
         .add(Fault::new(Effect::AccessDenied).operation("DescribeInstanceHealth"));
-    let Ok(Health::Unreadable(why)) = elb.health(&id("web")).await else {
+    let Ok(Health::Unreadable(why)) = elb.health(&id("web"), Urgency::Decision).await else {
         panic!("it was denied");
     };
     assert!(
@@ -46,7 +46,7 @@ async fn bad_credentials_are_an_error_of_all_without_a_secret_in_it() {
     let expired = aws.faults().add(Fault::new(Effect::ExpiredToken));
     let errors = [
         elb.describe(&id("web")).await.unwrap_err(),
-        elb.health(&id("web")).await.unwrap_err(),
+        elb.health(&id("web"), Urgency::Decision).await.unwrap_err(),
         elb.register(&id("web"), &members([1])).await.error.unwrap(),
     ];
     aws.faults().remove(expired);

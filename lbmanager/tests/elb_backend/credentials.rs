@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lbmanager::backend::aws::AwsSettings;
-use lbmanager::backend::{Backend, BackendError};
+use lbmanager::backend::{Backend, BackendError, Urgency};
 use testbed::aws::{Aws, Imds};
 use tokio::process::Command;
 
@@ -23,7 +23,7 @@ async fn who_has_no_credentials_is_told_what_to_set() {
     });
     let start = Instant::now();
     let web = id("web");
-    let (described, health) = tokio::join!(elb.describe(&web), elb.health(&web));
+    let (described, health) = tokio::join!(elb.describe(&web), elb.health(&web, Urgency::Decision));
     for error in [described.unwrap_err(), health.unwrap_err()] {
         assert!(matches!(error, BackendError::Denied(_)), "{error:?}");
         assert!(
@@ -59,7 +59,7 @@ async fn the_role_of_an_instance_is_taken_from_the_metadata() {
             .all(|call| call.writer.as_deref() == Some("ASIA00000001"))
     );
     let searches = imds.requests().len();
-    assert!(elb.health(&id("web")).await.is_ok());
+    assert!(elb.health(&id("web"), Urgency::Decision).await.is_ok());
     assert_eq!(
         imds.requests().len(),
         searches,

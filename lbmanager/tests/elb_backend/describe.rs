@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use lbmanager::backend::{Backend, BackendError};
+use lbmanager::backend::{Backend, BackendError, Urgency};
 use presence::model::{BalancerId, Kind};
 use testbed::aws::{Effect, Fault, HealthCheck};
 
@@ -66,7 +66,7 @@ async fn one_that_does_not_exist_holds_nobody_up() {
         assert_eq!(aws.calls().len(), calls);
     }
     assert!(matches!(
-        elb.health(&typo).await,
+        elb.health(&typo, Urgency::Decision).await,
         Err(BackendError::NotFound(_))
     ));
     let outcome = elb.register(&typo, &members([1])).await;

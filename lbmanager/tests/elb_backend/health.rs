@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lbmanager::backend::Backend;
 use lbmanager::backend::elb::Elb;
+use lbmanager::backend::{Backend, Urgency};
 use lbmanager::observed::{Condition, Health};
 
 use crate::{REGION, id, ids, member, members, start};
@@ -35,7 +35,7 @@ async fn why_one_is_out_of_service_is_said_in_awss_words() {
 }
 
 async fn condition(elb: &Elb, number: usize) -> Option<Condition> {
-    match elb.health(&id("web")).await.unwrap() {
+    match elb.health(&id("web"), Urgency::Decision).await.unwrap() {
         Health::Read(conditions) => conditions.get(&member(number)).cloned(),
         Health::Unreadable(why) => panic!("{why}"),
     }

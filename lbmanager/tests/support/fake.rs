@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use lbmanager::backend::{Backend, BackendError, Outcome};
+use lbmanager::backend::{Backend, BackendError, Outcome, Urgency};
 use lbmanager::observed::{Condition, Described, Health};
 use presence::model::{BalancerId, MemberId};
 use tokio::time::Instant;
@@ -251,7 +251,7 @@ impl Backend for FakeBackend {
         })
     }
 
-    async fn health(&self, id: &BalancerId) -> Result<Health, BackendError> {
+    async fn health(&self, id: &BalancerId, _: Urgency) -> Result<Health, BackendError> {
         let mut state = self.state();
         state.calls.push(Call::Health(id.clone()));
         if state.no_health {

@@ -212,6 +212,17 @@ impl<S: Deref<Target = Client>> Rig<S> {
         found["kvs"][0]["mod_revision"].as_i64().unwrap()
     }
 
+    /// When each key below this prefix was last written, sorted by key.
+    pub async fn mod_revisions(&self, prefix: &str) -> Vec<i64> {
+        let command = ["-w", "json", "get", "--prefix", "--", prefix];
+        let found = self.etcd.etcdctl(&command).await.unwrap();
+        let found: Value = serde_json::from_str(&found).unwrap();
+        let found = found["kvs"].as_array().unwrap().iter();
+        found
+            .map(|kv| kv["mod_revision"].as_i64().unwrap())
+            .collect()
+    }
+
     /// Waits until this operation of AWS is called, or was.
     pub async fn until_called(&self, operation: &str) {
         let called = self

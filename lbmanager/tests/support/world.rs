@@ -10,7 +10,7 @@ use std::time::Duration;
 use lbmanager::history::History;
 use lbmanager::manager::{self, Launch, Parts, Settings};
 use lbmanager::metrics::Metrics;
-use lbmanager::reconcile::{Board, Crash, Hook, Point, Shared};
+use lbmanager::reconcile::{Board, Crash, HealthPolls, Hook, Point, Shared};
 use lbmanager::record::Record;
 use presence::keys;
 use presence::model::{BalancerId, Kind, LeaseId};
@@ -147,6 +147,7 @@ impl World {
             clock: self.clock.clone(),
             settings: settings.for_reconcilers(),
             board: board.clone(),
+            health_polls: HealthPolls::default(),
         };
         let mut launchers: BTreeMap<Kind, Box<dyn Launch>> = BTreeMap::new();
         launchers.insert(Kind::Elb, Box::new(shared));

@@ -279,7 +279,8 @@ impl Record {
             .map_or(Role::Out, |known| known.wanted)
     }
 
-    /// Notes a change, and forgets the oldest.
+    /// Notes a change, and forgets the oldest. A repetition of the last one
+    /// only updates its time.
     pub fn changed(
         &mut self,
         at: Timestamp,
@@ -287,13 +288,21 @@ impl Record {
         who: &[MemberId],
         why: Option<Reason>,
     ) {
+        let members: Vec<MemberId> = who.iter().take(10).cloned().collect();
+        if let Some(last) = self.changes.last_mut()
+            && (last.action, last.count, last.reason) == (action, who.len(), why)
+            && last.members == members
+        {
+            last.at = at;
+            return;
+        }
         // Of many load balancers most have one.
         self.changes.reserve_exact(1);
         self.changes.push(ChangeRecord {
             at,
             action,
             count: who.len(),
-            members: who.iter().take(10).cloned().collect(),
+            members,
             reason: why,
         });
         let surplus = self.changes.len().saturating_sub(CHANGES);

@@ -14,6 +14,7 @@ use super::bucket::{Rate, Turns};
 use super::credentials::Problem;
 use super::error::{Failure, Kind};
 use super::{Counters, Credentials, Fence};
+use crate::backend::Urgency;
 
 /// An operation.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +102,7 @@ impl Gate {
     pub fn call<T, E>(
         &self,
         call: &Call,
+        urgency: Urgency,
         send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
     ) -> impl Future<Output = Result<T, Failure>> + Send
     where
@@ -110,7 +112,7 @@ impl Gate {
         // The SDK's futures are large, and would be part of all that wait.
         let send = Box::pin(send);
         async move {
-            self.admit(call).await?;
+            self.admit(call, urgency).await?;
             let deadline = call.deadline();
             let started = Instant::now();
             let result = match timeout(deadline, send).await {
@@ -123,10 +125,10 @@ impl Gate {
         }
     }
 
-    async fn admit(&self, call: &Call) -> Result<(), Failure> {
+    async fn admit(&self, call: &Call, urgency: Urgency) -> Result<(), Failure> {
         let credentials = self.credentials.ready().await;
         credentials.map_err(|Problem { kind, words }| self.failure(call, kind, words))?;
-        let waited = self.turns(call).wait().await;
+        let waited = self.turns(call).wait(urgency).await;
         self.counters.waited(self.service, &self.region, waited);
         if call.write {
             let allowed = (self.fence)();

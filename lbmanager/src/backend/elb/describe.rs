@@ -8,6 +8,7 @@ use aws_sdk_elasticloadbalancing::types::{HealthCheck, LoadBalancerDescription};
 use presence::model::{Kind as BalancerKind, MemberId};
 
 use super::Api;
+use crate::backend::Urgency;
 use crate::backend::aws::{Call, Failure, Kind, Query};
 use crate::observed::Described;
 
@@ -67,7 +68,10 @@ impl Describe {
             .set_load_balancer_names(Some(names.to_vec()))
             .set_marker(marker)
             .page_size(i32::from(PAGE));
-        self.0.gate.call(&CALL, request.send()).await
+        self.0
+            .gate
+            .call(&CALL, Urgency::Decision, request.send())
+            .await
     }
 }
 

@@ -5,8 +5,8 @@ use litemap::LiteMap;
 use presence::model::{BalancerId, MemberId};
 
 use super::{Api, describe, subject};
-use crate::backend::BackendError;
 use crate::backend::aws::Call;
+use crate::backend::{BackendError, Urgency};
 use crate::observed::{Condition, Health};
 
 const CALL: Call = super::read(
@@ -20,10 +20,14 @@ const CALL: Call = super::read(
 /// Whoever is registered and left out here (moto does that to instances that
 /// EC2 does not have) is not absent, but of unknown health. The caller knows
 /// who is registered; here nobody does.
-pub(super) async fn health(api: &Api, id: &BalancerId) -> Result<Health, BackendError> {
+pub(super) async fn health(
+    api: &Api,
+    id: &BalancerId,
+    urgency: Urgency,
+) -> Result<Health, BackendError> {
     let request = api.client.describe_instance_health();
     let request = request.load_balancer_name(id.name());
-    match api.gate.call(&CALL, request.send()).await {
+    match api.gate.call(&CALL, urgency, request.send()).await {
         Ok(answer) => Ok(Health::Read(conditions(answer.instance_states()))),
         // A state of affairs. Credentials that fail are an error: with them
         // nothing else works, either.

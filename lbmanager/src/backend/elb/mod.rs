@@ -16,7 +16,7 @@ use presence::model::{BalancerId, MemberId};
 
 use self::describe::Describe;
 use super::aws::{Aws, Call, Gate, Joiner, Limits, Regions};
-use super::{Backend, BackendError, Outcome};
+use super::{Backend, BackendError, Outcome, Urgency};
 use crate::observed::{Described, Health};
 
 /// All classic load balancers of all regions.
@@ -60,8 +60,8 @@ impl Backend for Elb {
         described.map_err(|failure| failure.about(&subject(id)))
     }
 
-    async fn health(&self, id: &BalancerId) -> Result<Health, BackendError> {
-        health::health(&self.region(id).await.query().0, id).await
+    async fn health(&self, id: &BalancerId, urgency: Urgency) -> Result<Health, BackendError> {
+        health::health(&self.region(id).await.query().0, id, urgency).await
     }
 
     async fn register(&self, id: &BalancerId, members: &BTreeSet<MemberId>) -> Outcome {

@@ -6,8 +6,8 @@ use aws_sdk_elasticloadbalancing::types::Instance;
 use presence::model::{BalancerId, MemberId};
 
 use super::{Api, subject};
-use crate::backend::Outcome;
 use crate::backend::aws::{Call, Failure, split};
+use crate::backend::{Outcome, Urgency};
 
 const REGISTER: Call = Call {
     operation: "RegisterInstancesWithLoadBalancer",
@@ -33,15 +33,16 @@ pub(super) async fn register(api: &Api, id: &BalancerId, members: &BTreeSet<Memb
             .load_balancer_name(id.name())
             .set_instances(Some(instances(&batch)));
         async move {
-            let answer = api.gate.call(&REGISTER, request.send()).await;
+            let answer = api
+                .gate
+                .call(&REGISTER, Urgency::Decision, request.send())
+                .await;
             answer.map(|_| ())
         }
     };
     split(members, MOST, &subject(id), is_instance, send).await
 }
 
-/// What AWS refuses to take out for not knowing it, or for not having it
-/// registered, is out.
 pub(super) async fn deregister(
     api: &Api,
     id: &BalancerId,
@@ -53,14 +54,14 @@ pub(super) async fn deregister(
             .load_balancer_name(id.name())
             .set_instances(Some(instances(&batch)));
         async move {
-            let answer = api.gate.call(&DEREGISTER, request.send()).await;
+            let answer = api
+                .gate
+                .call(&DEREGISTER, Urgency::Decision, request.send())
+                .await;
             answer.map(|_| ())
         }
     };
-    let mut outcome = split(members, MOST, &subject(id), is_instance, send).await;
-    let gone = std::mem::take(&mut outcome.rejected);
-    outcome.done.extend(gone.into_keys());
-    outcome
+    split(members, MOST, &subject(id), is_instance, send).await
 }
 
 fn instances(members: &[MemberId]) -> Vec<Instance> {

@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use super::gather;
 use super::{Entering, Leaving, Planned, Staying};
 use crate::absorb;
-use crate::backend::{Backend, BackendError};
+use crate::backend::{Backend, BackendError, Urgency};
 use crate::cli::backends::{self, Take};
 use crate::plan::Plan;
 use crate::reconcile::{Patience, Question};
@@ -28,9 +28,9 @@ pub(super) trait Look: Send + Sync {
 impl<B: Backend> Look for B {
     fn look<'a>(&'a self, question: Question<'a>) -> Answer<'a> {
         Box::pin(async move {
-            let described = self.describe(question.id).await?;
             let patience = &mut Patience::default();
-            question.ask(self, &described, patience).await
+            let answer = question.ask(self, &mut None, patience).await?;
+            Ok(answer.plan)
         })
     }
 }
@@ -96,6 +96,8 @@ pub(super) async fn plan(id: &BalancerId, look: &dyn Look, asked: gather::Questi
         desired: &asked.desired,
         record: &asked.record,
         context: &asked.context,
+        health_is_due: false,
+        urgency: Urgency::Decision,
     };
     match look.look(question).await {
         Ok(plan) => tell(&mut planned, plan, &asked.before),

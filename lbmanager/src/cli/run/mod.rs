@@ -32,7 +32,7 @@ use crate::history::History;
 use crate::manager::{self, Launch, ManagerError, Parts, Settings};
 use crate::metrics::Metrics;
 use crate::peers::Claim;
-use crate::reconcile::{Board, NoHook, Shared};
+use crate::reconcile::{Board, HealthPolls, NoHook, Shared};
 
 pub(super) const EXAMPLE: &str = "Example:
   lbmanager run --endpoints http://10.0.0.1:2379,http://10.0.0.2:2379 --listen 127.0.0.1:9180";
@@ -241,6 +241,7 @@ impl<S: Clone> SharedParts<S> {
             clock: self.clock.clone(),
             settings: Arc::clone(&self.settings),
             board: self.board.clone(),
+            health_polls: HealthPolls::default(),
         }
     }
 }
