@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -49,6 +51,7 @@ pub struct Proxy {
     scheme: String,
     wanted: watch::Sender<Wanted>,
     state: watch::Receiver<State>,
+    bytes: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -73,12 +76,18 @@ impl Proxy {
             mode,
             connections: 0,
         });
-        let task = tokio::spawn(run(address, listener, target, orders, report));
+        let bytes = Arc::default();
+        let route = Route {
+            target,
+            bytes: Arc::clone(&bytes),
+        };
+        let task = tokio::spawn(run(address, listener, route, orders, report));
         Ok(Self {
             address,
             scheme,
             wanted,
             state,
+            bytes,
             task,
         })
     }
@@ -96,6 +105,11 @@ impl Proxy {
     /// How many connections go through it.
     pub fn connections(&self) -> usize {
         self.state.borrow().connections
+    }
+
+    /// How many bytes it has passed on so far, in both directions together.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Waits until so many connections go through it.
@@ -152,6 +166,13 @@ impl Drop for Proxy {
     }
 }
 
+/// Where connections lead, and the count of what they pass on.
+#[derive(Debug, Clone)]
+struct Route {
+    target: String,
+    bytes: Arc<AtomicU64>,
+}
+
 /// Another may be faster to take a free port.
 async fn listen(address: Ipv4Addr) -> Result<(SocketAddr, TcpListener)> {
     loop {
@@ -165,7 +186,7 @@ async fn listen(address: Ipv4Addr) -> Result<(SocketAddr, TcpListener)> {
 async fn run(
     address: SocketAddr,
     listener: TcpListener,
-    target: String,
+    route: Route,
     mut orders: watch::Receiver<Wanted>,
     report: watch::Sender<State>,
 ) {
@@ -192,7 +213,7 @@ async fn run(
             changed = orders.changed() => if changed.is_err() { return },
             Ok((stream, _)) = accept(listener.as_ref()) => {
                 let generation = orders.borrow().generation;
-                connections.spawn(connection(stream, target.clone(), orders.clone(), generation));
+                connections.spawn(connection(stream, route.clone(), orders.clone(), generation));
             }
             Some(_) = connections.join_next() => {}
         }
@@ -208,22 +229,22 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
 
 async fn connection(
     client: TcpStream,
-    target: String,
+    route: Route,
     changes: watch::Receiver<Wanted>,
     generation: u64,
 ) {
     let mut cut = changes.clone();
     let work = async {
         forwarding(&changes).await;
-        let Ok(server) = TcpStream::connect(&target).await else {
+        let Ok(server) = TcpStream::connect(&route.target).await else {
             return;
         };
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let ((from_client, to_client), (from_server, to_server)) =
             (client.into_split(), server.into_split());
         tokio::join!(
-            pump(from_client, to_server, &changes),
-            pump(from_server, to_client, &changes)
+            pump(from_client, to_server, &changes, &route.bytes),
+            pump(from_server, to_client, &changes, &route.bytes)
         );
     };
     tokio::select! {
@@ -232,7 +253,12 @@ async fn connection(
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, changes: &watch::Receiver<Wanted>) {
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    changes: &watch::Receiver<Wanted>,
+    bytes: &AtomicU64,
+) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length) = from.read(&mut buffer).await {
         // Also the end of the stream and of the connection are held back while it is silent.
@@ -240,6 +266,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, changes: &watch::
         if length == 0 || to.write_all(&buffer[..length]).await.is_err() {
             break;
         }
+        bytes.fetch_add(length as u64, Ordering::Relaxed);
     }
     let _ = to.shutdown().await;
 }
@@ -288,6 +315,7 @@ mod tests {
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         stream.write_u8(1).await.unwrap();
         assert_eq!(answer(&mut stream).await, Some(1));
+        assert!(proxy.bytes() > 0);
         proxy.wait_for_connections(1, LONG).await.unwrap();
 
         proxy.set(Mode::BlackHole).await.unwrap();

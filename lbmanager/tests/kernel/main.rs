@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod aws;
 mod claims;
 mod crashes;
+mod disks;
 mod history;
 mod holds;
 mod hosts;
@@ -13,6 +15,7 @@ mod net;
 mod orders;
 mod packets;
 mod plans;
+mod roles;
 mod tables;
 mod traffic;
 mod witness;
@@ -37,6 +40,8 @@ fn main() -> ExitCode {
         tables::are_left_as_they_are_when_the_manager_stops,
         tables::have_all_but_those_that_are_refused,
         hosts::have_what_their_regions_say,
+        roles::of_one_host_restart_and_move_without_a_freeze,
+        disks::that_are_full_stop_no_change,
         crashes::at_random_moments_end_as_the_tree_says,
         crashes::before_each_word_to_the_kernel_end_as_the_tree_says,
         #[soak]

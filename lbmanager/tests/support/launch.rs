@@ -48,6 +48,17 @@ impl Launch {
         }
     }
 
+    /// Another subcommand in the same environment, with these arguments alone.
+    #[must_use]
+    pub fn subcommand(mut self, command: &str, args: &[&str]) -> Self {
+        self.args = [command]
+            .iter()
+            .chain(args)
+            .map(ToString::to_string)
+            .collect();
+        self
+    }
+
     /// A further argument, which takes the place of one for the same flag.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<String>) -> Self {

@@ -250,6 +250,12 @@ impl Etcd {
         self.restart().await
     }
 
+    /// From the next [`Etcd::wipe`] or [`Etcd::restore`] on it has another cluster ID, as an etcd
+    /// that somebody sets up anew has.
+    pub fn renew_cluster_id(&mut self) {
+        self.member.setup.token.push('+');
+    }
+
     fn remove_data(&self) -> Result<()> {
         let data_dir = &self.member.setup.data_dir;
         std::fs::remove_dir_all(data_dir).map_err(Error::io("empty", data_dir))

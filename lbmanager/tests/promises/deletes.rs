@@ -1,0 +1,41 @@
+//! Explicit deletes, up to the last key of the tree.
+
+use crate::real::{A, B, Rig, key, status_key};
+use crate::world::assert_never_frozen;
+
+#[tokio::test]
+async fn the_only_key_of_the_only_balancer_is_deleted_while_the_manager_runs() {
+    let mut rig = Rig::serving("web", &[A]).await;
+    rig.del("web", A).await;
+    rig.until_registered("web", &[]).await;
+    rig.until_gone(&status_key("web")).await;
+    // A restart finds nothing wrong with the empty tree.
+    rig.stop().await;
+    rig.run().await;
+    rig.put("web", &[B]).await;
+    rig.until_serving("web", &[B]).await;
+    assert_never_frozen(&rig).await;
+}
+
+#[tokio::test]
+async fn the_only_key_of_the_only_balancer_is_deleted_while_the_manager_is_stopped() {
+    let mut rig = Rig::serving("web", &[A]).await;
+    rig.stop().await;
+    rig.del("web", A).await;
+    rig.run().await;
+    rig.until_registered("web", &[]).await;
+    rig.until_gone(&status_key("web")).await;
+    assert_never_frozen(&rig).await;
+}
+
+#[tokio::test]
+async fn the_only_key_of_the_only_balancer_is_deleted_after_the_manager_was_killed() {
+    let mut rig = Rig::serving("web", &[A]).await;
+    rig.kill().await;
+    // As a prefix that matches this key alone.
+    assert_eq!(rig.etcd.del_prefix(&key("web", A)).await.unwrap(), 1);
+    rig.run().await;
+    rig.until_registered("web", &[]).await;
+    rig.until_gone(&status_key("web")).await;
+    assert_never_frozen(&rig).await;
+}
