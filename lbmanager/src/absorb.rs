@@ -24,23 +24,38 @@ pub fn take_in(
 ) -> (Desired, Record) {
     let before = since_purge(before, tree);
     let desired = desired::desired(id, tree, general, &before);
-    let mut record = absorb(before, tree, &desired, now);
+    let mut record = absorb(before, tree, &desired, release, now);
     let_go(&mut record, release);
     (desired, record)
 }
 
-/// An operator's release is of those who are to leave when it is taken in, and
-/// of nobody after: a guard that stayed off would not be there when it is
-/// needed. Until the load balancer was looked at once nobody knows who that is.
+/// An operator's release covers the removals that are held when it is taken in
+/// and whose cause is not newer than the release, and no removal after: a guard
+/// that stayed off would not be there when it is needed. Until the load balancer
+/// was looked at once it is not known which these are.
 fn let_go(record: &mut Record, release: Option<Revision>) {
     if record.contact.is_none() || release <= record.released {
         return;
     }
     let leaving = record.members.iter_mut();
-    for removal in leaving.filter_map(|(_, known)| known.removal.as_mut()) {
+    let removals = leaving.filter_map(|(_, known)| known.removal.as_mut());
+    for removal in removals.filter(|removal| Some(removal.revision) <= release) {
         removal.let_go = true;
     }
+    record.incident = None;
     record.released = release;
+}
+
+/// Adapts a record to a history that replaced the one it is from, whose
+/// revision was `at` when it was read: older revisions cannot be compared with
+/// newer ones, and nothing recorded or released before counts as newer.
+pub fn adopt_history(record: &mut Record, tree: &BalancerTree, at: Revision) {
+    record.revision = tree.revision;
+    record.released = Some(at);
+    let removals = record.members.iter_mut();
+    for removal in removals.filter_map(|(_, known)| known.removal.as_mut()) {
+        removal.revision = removal.revision.min(at);
+    }
 }
 
 /// The record to start from: a purge since it was written ends all that it
@@ -49,7 +64,7 @@ pub fn since_purge(before: Record, tree: &BalancerTree) -> Record {
     match tree.purged {
         Some(purged) if purged > before.revision && !before.is_new() => Record {
             revision: purged,
-            left: before.left,
+            incident: before.incident,
             changes: before.changes,
             ..Record::default()
         },
@@ -58,7 +73,13 @@ pub fn since_purge(before: Record, tree: &BalancerTree) -> Record {
 }
 
 /// The record with the tree's news in it.
-pub fn absorb(before: Record, tree: &BalancerTree, desired: &Desired, now: Timestamp) -> Record {
+pub fn absorb(
+    before: Record,
+    tree: &BalancerTree,
+    desired: &Desired,
+    release: Option<Revision>,
+    now: Timestamp,
+) -> Record {
     let mut record = before;
     // Before first contact nobody was known who could have departed.
     let seen = if record.is_new() {
@@ -67,6 +88,12 @@ pub fn absorb(before: Record, tree: &BalancerTree, desired: &Desired, now: Times
         record.revision
     };
     note_departed(&mut record, tree, desired, seen, now);
+    note_missing(
+        &mut record,
+        desired,
+        seen.max(tree.revision).max(after(release)),
+        now,
+    );
     note_listed(&mut record, desired, now);
     record.revision = seen.max(tree.revision);
     record.class = desired.class;
@@ -112,13 +139,23 @@ fn note_departed(
         let known = record.members.entry(member.clone()).or_default();
         // One that left before, for the same reason, was back in between.
         known.removal = None;
-        known.leaves(Reason::from(why.cause), now);
+        known.leaves(Reason::from(why.cause), why.revision, now);
     }
+}
+
+/// Members whose keys are gone without a trace, as of that revision.
+fn note_missing(record: &mut Record, desired: &Desired, at: Revision, now: Timestamp) {
     for (member, known) in &mut record.members {
         if known.mod_revision.is_some() && !desired.members.contains_key(member) {
-            known.leaves(Reason::Unknown, now);
+            known.leaves(Reason::Unknown, at, now);
         }
     }
+}
+
+/// A release that exists already was not written with a key in mind that may
+/// have disappeared later.
+fn after(release: Option<Revision>) -> Revision {
+    release.map_or(Revision::default(), Revision::next)
 }
 
 fn note_listed(record: &mut Record, desired: &Desired, now: Timestamp) {
@@ -151,7 +188,11 @@ fn note_listed(record: &mut Record, desired: &Desired, now: Timestamp) {
             }
             Place::Out(reason) => {
                 known.wanted = Role::Out;
-                known.is_to_leave(reason, now);
+                known.is_to_leave(reason, wanted.mod_revision, now);
+                // Writing the key again requests the same once more.
+                if let Some(removal) = &mut known.removal {
+                    removal.revision = wanted.mod_revision;
+                }
             }
             Place::Wait => {
                 known.wanted = Role::Wait;

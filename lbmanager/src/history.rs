@@ -2,6 +2,7 @@
 //! restart of either. Pure, but for the file it is kept in.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use presence::model::{BalancerId, Revision};
@@ -30,6 +31,17 @@ pub struct Note {
     pub at: Timestamp,
     /// How.
     pub why: String,
+}
+
+/// Removals are frozen: the history was replaced, and no operator has released
+/// it yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freeze {
+    /// How that was detected, and what ends it.
+    pub why: Arc<str>,
+    /// The revision of the reload that followed: later changes are of the new
+    /// history.
+    pub revision: Revision,
 }
 
 /// Remembers, compares, and says whether removals are held.

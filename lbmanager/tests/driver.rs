@@ -181,7 +181,7 @@ async fn removing_the_last_lone_key_empties_and_forgets_the_load_balancer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_all_leases_end_at_once_some_stay_and_the_last_for_ever() {
+async fn when_all_leases_expire_at_once_half_of_the_members_stay() {
     let mut world = World::new(FakeBackend::default());
     let lease = world.store.grant(Duration::from_hours(2)).await.unwrap();
     for member in [A, B, C, D] {
@@ -200,8 +200,15 @@ async fn when_all_leases_end_at_once_some_stay_and_the_last_for_ever() {
     world.pass(Duration::from_hours(2)).await;
     assert_eq!(
         world.backend.registered(&World::id()).len(),
-        1,
-        "never the last"
+        2,
+        "the others are held"
+    );
+    let status = world.status().unwrap();
+    let why = status.withheld.values().map(|held| held.why.as_str());
+    let arithmetic = "4 of 4 leases expired, at most 2 members may leave (max_removals 0.5)";
+    assert!(
+        why.clone().all(|why| why.starts_with(arithmetic)),
+        "{status:#?}"
     );
     assert!(world.backend.gaps().is_empty());
     let key = support::status().release(&World::id());
@@ -324,6 +331,9 @@ async fn what_vanished_in_compacted_history_is_held_like_an_ended_lease() {
         2,
         "half of three, rounded down"
     );
+    world.pass(Duration::from_hours(2)).await;
+    assert_eq!(world.backend.registered(&World::id()).len(), 2, "held");
+    world.backend.never_healthy(&World::id(), B);
     world.until_registered(&[C]).await;
 }
 

@@ -40,7 +40,7 @@ impl Answer {
         record.withheld.retain(|member, _| ours.contains(member));
         record.contact = None;
         record.changes = Vec::new();
-        record.left = Vec::new();
+        record.incident = None;
         Self { record, is_served }
     }
 

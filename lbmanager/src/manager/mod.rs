@@ -41,7 +41,7 @@ pub use start::{Parts, Settings, start};
 pub(crate) use statuses::{Remembered, report, reports};
 use told::Told;
 
-use crate::history::History;
+use crate::history::{Freeze, History};
 use crate::metrics::Metrics;
 use crate::peers::shares::Watcher;
 use crate::peers::{Managers, Taken};
@@ -184,7 +184,10 @@ impl<S: Store> Manager<S> {
             snapshot: Arc::clone(&snapshot),
             releases,
             shares,
-            frozen: self.history.frozen().map(Into::into),
+            frozen: self.history.frozen().map(|why| Freeze {
+                why: why.into(),
+                revision: Revision(i64::MAX),
+            }),
             resync: self.resync,
         });
         self.show(Some(&snapshot));

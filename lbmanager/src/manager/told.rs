@@ -6,6 +6,7 @@ use std::sync::Arc;
 use presence::mirror::Snapshot;
 
 use super::Releases;
+use crate::history::Freeze;
 use crate::peers::Shares;
 use crate::tree::Tree;
 
@@ -13,7 +14,7 @@ pub(super) struct Told {
     pub snapshot: Arc<Snapshot<Tree>>,
     pub releases: Arc<Snapshot<Releases>>,
     pub shares: Arc<Shares>,
-    pub frozen: Option<Arc<str>>,
+    pub frozen: Option<Freeze>,
     pub resync: u64,
 }
 

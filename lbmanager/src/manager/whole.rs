@@ -12,6 +12,7 @@ use presence::process::shutdown::Shutdown;
 use tokio::sync::watch;
 
 use super::Releases;
+use crate::history::Freeze;
 use crate::identity::Identity;
 use crate::peers::Shares;
 use crate::record::Record;
@@ -30,7 +31,7 @@ pub struct Orders {
     /// Who else serves the regions of this host.
     pub shares: Arc<Shares>,
     /// Why nothing may be removed: the history was replaced.
-    pub frozen: Option<Arc<str>>,
+    pub frozen: Option<Freeze>,
     /// How often the history was replaced.
     pub replacements: u32,
     /// Counts up when it is time to look for drift.

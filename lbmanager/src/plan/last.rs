@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use presence::model::MemberId;
 
 use super::removal::{Manner, manner};
-use super::{Context, Scene, Verdicts, after};
+use super::{Context, Scene, Verdicts};
 use crate::record::{Reason, Record};
 
 /// Holds back one of those who may leave, if they are all that serve.
@@ -36,8 +36,11 @@ pub(super) fn spare_last(verdicts: &mut Verdicts, record: &Record, scene: &Scene
     if serving.iter().any(stays) {
         return;
     }
-    // One that nobody told to leave stays for the others; else the last told.
-    leaving.sort_by_key(|(said, since, member, _)| (!said, *since, member.clone()));
+    // One that nobody told to leave stays for the others; else the last told. One
+    // that serves for certain is better than one that may.
+    leaving.sort_by_key(|(said, since, member, _)| {
+        (!said, serving.contains(member), *since, member.clone())
+    });
     let Some((said, since, member, reason)) = leaving.pop() else {
         return;
     };
@@ -47,7 +50,7 @@ pub(super) fn spare_last(verdicts: &mut Verdicts, record: &Record, scene: &Scene
         verdicts.hold(&member, reason, why, None);
         return;
     }
-    let until = after(since, observed.patience());
+    let until = context.limit(since, observed.patience());
     if scene.coming && context.now < until {
         let why = "it is the last that serves, and another is on its way";
         verdicts.hold(&member, reason, why, Some(until));
@@ -57,7 +60,7 @@ pub(super) fn spare_last(verdicts: &mut Verdicts, record: &Record, scene: &Scene
 /// Whether somebody said that it is to leave, be it the last.
 fn is_said(reason: Reason, let_go: bool, context: &Context) -> bool {
     match manner(reason, context) {
-        Manner::AtOnce => true,
+        Manner::AtOnce | Manner::Reused => true,
         Manner::Careful | Manner::Settled => let_go,
         Manner::WhenReplaced | Manner::Quiesce | Manner::Never => false,
     }

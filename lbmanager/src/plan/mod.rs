@@ -4,6 +4,7 @@
 //! Adding is safe. Removing is what takes sites down, so each removal carries
 //! its reason, and [`removal::manner`] is the one table from reason to manner.
 
+mod incident;
 mod last;
 mod note;
 pub mod removal;
@@ -16,8 +17,9 @@ use jiff::Timestamp;
 use presence::model::{Class, MemberId};
 
 use crate::desired::Desired;
-use crate::observed::Observed;
-use crate::record::{MemberRecord, Reason, Record, Role, Withheld};
+use crate::history::Freeze;
+use crate::observed::{Condition, Observed};
+use crate::record::{MemberRecord, Reason, Record, Role, State, Withheld};
 
 /// Longer than this a load balancer is not waited for to begin its checks.
 const REGISTRATION: Duration = Duration::from_mins(5);
@@ -27,17 +29,36 @@ const REGISTRATION: Duration = Duration::from_mins(5);
 pub struct Context {
     /// The time.
     pub now: Timestamp,
-    /// How long a member whose lease ended is held at most (`--hold`).
+    /// When this process took the record up. Times in it that are older may be
+    /// from another clock, so that no time limit counts from before.
+    pub started: Timestamp,
+    /// How long a member whose lease ended is held at most if nothing reports
+    /// its health, and how long an incident lasts at least (`--hold`).
     pub hold: Duration,
     /// When the tree under the load balancer has been quiet for long enough.
     pub settled_at: Timestamp,
-    /// Why nothing at all may be removed: the history was replaced.
-    pub frozen: Option<String>,
-    /// Those whose lease ended leave as if they had been deleted: their
-    /// addresses are this host's own, and others get them next.
-    pub ended_is_said: bool,
+    /// The history was replaced: removals that this may have caused are held.
+    pub frozen: Option<Freeze>,
+    /// How members whose lease expired are treated.
+    pub expiry: Expiry,
     /// Members that the load balancer refused, and when to try them again.
     pub rejected: BTreeMap<MemberId, Timestamp>,
+}
+
+/// How members whose lease expired are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// A share of them leaves in one incident. The load balancer reports the
+    /// health of the others, and they are held for as long as they are healthy.
+    Checked,
+    /// The same, but the manager itself has to find out whether they answer, and
+    /// does so while removals are frozen as well.
+    Probed,
+    /// The same, but nothing reports their health.
+    Unchecked,
+    /// Their addresses are this host's own, and other members get them next: all
+    /// leave, once their publishers had the time to write the keys again.
+    Own,
 }
 
 /// What is to be done to one load balancer.
@@ -90,8 +111,9 @@ impl Plan {
 
 /// Decides.
 pub fn plan(desired: &Desired, observed: &Observed, record: Record, context: &Context) -> Plan {
-    let observed = &note::assume(observed, &record, context.now);
+    let observed = &note::assume(observed, &record, context);
     let mut record = record;
+    incident::close(&mut record, context);
     note::note(&mut record, desired, observed, context);
     single::assign_roles(&mut record, desired, observed, context);
     let register = to_register(&record, desired, observed, context);
@@ -103,10 +125,11 @@ pub fn plan(desired: &Desired, observed: &Observed, record: Record, context: &Co
     };
     let mut verdicts = removal::judge(&mut record, &scene);
     last::spare_last(&mut verdicts, &record, &scene);
-    record
-        .left
-        .extend(verdicts.budgeted.iter().map(|_| context.now));
+    if let Some(incident) = &mut record.incident {
+        incident.removed.extend(verdicts.budgeted);
+    }
     record.withheld = verdicts.withheld;
+    incident::close(&mut record, context);
     if context.frozen.is_none() {
         note::forget(&mut record, desired, observed, &register);
     }
@@ -154,16 +177,9 @@ fn expects_another(
 /// Health matters while somebody who is to serve has yet to get in service,
 /// and while somebody is held until he or another is in service or is not.
 fn waiting(record: &Record, scene: &Scene<'_>) -> Waiting {
-    use removal::Manner;
     if scene.desired.blocked.is_some() {
         return Waiting::No;
     }
-    let held = record.withheld.values().any(|withheld| {
-        matches!(
-            removal::manner(withheld.reason, scene.context),
-            Manner::Careful | Manner::WhenReplaced | Manner::Quiesce
-        )
-    });
     let is_idle = |(member, known): (&MemberId, &MemberRecord)| {
         known.wanted == Role::Serve
             && scene.observed.registered(member)
@@ -173,42 +189,53 @@ fn waiting(record: &Record, scene: &Scene<'_>) -> Waiting {
         Waiting::ForService
     } else if record.members.iter().any(is_idle) {
         Waiting::ForHealth
-    } else if held && scene.context.frozen.is_none() {
+    } else if scene.context.frozen.is_none() && depends_on_health(record, scene.context) {
         Waiting::ForHeld
     } else {
         Waiting::No
     }
 }
 
+/// Whether a held member may be removed once its health changes.
+fn depends_on_health(record: &Record, context: &Context) -> bool {
+    use removal::Manner;
+    record.withheld.values().any(|withheld| {
+        matches!(
+            removal::manner(withheld.reason, context),
+            Manner::Careful | Manner::WhenReplaced | Manner::Quiesce
+        )
+    })
+}
+
 /// Registered not long ago, and not in service yet.
 fn is_coming(member: &MemberId, record: &Record, observed: &Observed, context: &Context) -> bool {
     observed.registered(member)
         && !observed.serves(member)
-        && deadline(member, record, observed).is_some_and(|at| at > context.now)
+        && deadline(member, record, observed, context).is_some_and(|at| at > context.now)
 }
 
 /// When a member that was registered should have been in service.
-fn deadline(member: &MemberId, record: &Record, observed: &Observed) -> Option<Timestamp> {
-    time_limit(record.members.get(member)?, observed)
+fn deadline(
+    member: &MemberId,
+    record: &Record,
+    observed: &Observed,
+    context: &Context,
+) -> Option<Timestamp> {
+    time_limit(record.members.get(member)?, observed, context)
 }
 
 /// The time limit begins when the load balancer begins to check the member.
-fn time_limit(known: &MemberRecord, observed: &Observed) -> Option<Timestamp> {
+fn time_limit(known: &MemberRecord, observed: &Observed, context: &Context) -> Option<Timestamp> {
     let checks = if known.unchecked {
         REGISTRATION
     } else {
         Duration::ZERO
     };
-    Some(after(known.registered_at?, checks + observed.patience()))
+    Some(context.limit(known.registered_at?, checks + observed.patience()))
 }
 
 fn look_again(record: &Record, observed: &Observed, context: &Context) -> Option<Timestamp> {
     let withheld = record.withheld.values().filter_map(|held| held.until);
-    let budget = record
-        .left
-        .iter()
-        .filter(|_| !record.withheld.is_empty())
-        .map(|left| after(*left, removal::WINDOW));
     let coming = record
         .members
         .iter()
@@ -217,15 +244,15 @@ fn look_again(record: &Record, observed: &Observed, context: &Context) -> Option
             let assumed = known
                 .registered_at
                 .filter(|_| observed.unreadable.is_some())
-                .map(|at| after(at, observed.healthy_after));
-            [time_limit(known, observed), assumed]
+                .map(|at| context.limit(at, observed.healthy_after));
+            [time_limit(known, observed, context), assumed]
         })
         .flatten();
     let rejected = context.rejected.values().copied();
     withheld
-        .chain(budget)
         .chain(coming)
         .chain(rejected)
+        .chain(incident::ends_at(record, context))
         .filter(|at| *at > context.now)
         .min()
 }
@@ -236,6 +263,11 @@ pub(crate) fn after(at: Timestamp, wait: Duration) -> Timestamp {
 }
 
 impl Context {
+    /// When a limit of that length ends that began at `since`.
+    fn limit(&self, since: Timestamp, length: Duration) -> Timestamp {
+        after(since.max(self.started), length)
+    }
+
     fn is_rejected(&self, member: &MemberId) -> bool {
         self.rejected.get(member).is_some_and(|at| *at > self.now)
     }
@@ -256,12 +288,24 @@ struct Scene<'a> {
     coming: bool,
 }
 
+impl Scene<'_> {
+    /// Whether the load balancer reports that it serves no traffic. A member
+    /// that is still in its time to get in service is not unhealthy yet.
+    fn is_unhealthy(&self, member: &MemberId, record: &Record) -> bool {
+        let condition = self.observed.members.get(member);
+        let known = record.members.get(member);
+        self.observed.unreadable.is_none()
+            && matches!(condition, Some(Condition::OutOfService(_)))
+            && known.is_none_or(|known| known.state != State::Registering)
+    }
+}
+
 /// What became of each member that is to leave.
 #[derive(Debug, Default)]
 struct Verdicts {
     /// May leave now.
     go: BTreeMap<MemberId, Reason>,
-    /// Of these, who leaves within the budget for ended leases.
+    /// Of these, who leaves within the budget of the incident.
     budgeted: BTreeSet<MemberId>,
     /// Must stay for the time being.
     withheld: BTreeMap<MemberId, Withheld>,

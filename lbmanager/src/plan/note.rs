@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use presence::model::MemberId;
 
-use super::{Context, REGISTRATION, after, removal, time_limit};
+use super::{Context, REGISTRATION, after, time_limit};
 use crate::desired::Desired;
 use crate::observed::{Condition, Observed};
 use crate::record::{Contact, MemberRecord, Record, Role, State};
@@ -17,8 +17,9 @@ use crate::record::{Contact, MemberRecord, Record, Role, State};
 pub(super) fn assume<'a>(
     observed: &'a Observed,
     record: &Record,
-    now: Timestamp,
+    context: &Context,
 ) -> Cow<'a, Observed> {
+    let now = context.now;
     let Some(why) = &observed.unreadable else {
         return Cow::Borrowed(observed);
     };
@@ -33,7 +34,7 @@ pub(super) fn assume<'a>(
             None if is_new(last) && record.contact.is_some() => Some(now),
             registered_at => registered_at,
         };
-        let ready_at = registered_at.map(|at| after(at, observed.healthy_after));
+        let ready_at = registered_at.map(|at| context.limit(at, observed.healthy_after));
         *condition = match ready_at {
             _ if last == State::Serving => Condition::InService,
             _ if last == State::OutOfService => Condition::Unknown(format!(
@@ -54,9 +55,6 @@ fn is_new(last: State) -> bool {
 }
 
 pub(super) fn note(record: &mut Record, desired: &Desired, observed: &Observed, context: &Context) {
-    record
-        .left
-        .retain(|left| after(*left, removal::WINDOW) > context.now);
     note_contact(record, desired, observed, context.now);
     note_unreadable(record, observed);
     for member in observed.members.keys() {
@@ -65,7 +63,13 @@ pub(super) fn note(record: &mut Record, desired: &Desired, observed: &Observed, 
     for (member, known) in &mut record.members {
         let rejected = context.is_rejected(member);
         let condition = observed.members.get(member);
-        see(known, condition, rejected, observed, context.now);
+        see(known, condition, rejected, observed, context);
+        let is_unknown = matches!(condition, Some(Condition::Unknown(_)));
+        note_unreported(
+            known,
+            is_unknown || observed.unreadable.is_some(),
+            context.now,
+        );
     }
 }
 
@@ -105,12 +109,13 @@ fn see(
     condition: Option<&Condition>,
     rejected: bool,
     observed: &Observed,
-    now: Timestamp,
+    context: &Context,
 ) {
+    let now = context.now;
     // One that was in service has had its time, however short it was.
     let was_up = matches!(known.state, State::Serving | State::OutOfService);
     note_start(known, condition, was_up, now);
-    let in_time = time_limit(known, observed).is_some_and(|at| at > now);
+    let in_time = time_limit(known, observed, context).is_some_and(|at| at > now);
     let coming = in_time && (known.unchecked || !was_up);
     let (state, detail) = match condition {
         None if rejected => (State::Rejected, known.detail.take()),
@@ -133,6 +138,15 @@ fn see(
     }
     known.state = state;
     known.detail = detail;
+}
+
+/// Since when nothing has reported the health of one that is held.
+fn note_unreported(known: &mut MemberRecord, is_unreported: bool, now: Timestamp) {
+    let removal = known.removal.as_mut();
+    if let Some(removal) = removal.filter(|removal| removal.reason.is_expiry()) {
+        let since = removal.unreported_since.unwrap_or(now);
+        removal.unreported_since = is_unreported.then_some(since);
+    }
 }
 
 /// When the time limit of a member starts.

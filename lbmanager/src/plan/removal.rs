@@ -1,17 +1,14 @@
 //! Who is to leave, why, and in what manner.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use presence::model::{MemberId, Ownership};
 
-use super::{Context, Scene, Verdicts, after};
-use crate::observed::{Condition, Observed};
-use crate::record::{Reason, Record, Removal, Role, State};
-
-/// The time within which at most a share of those whose lease ended may
-/// leave.
-pub const WINDOW: Duration = Duration::from_mins(1);
+use super::incident;
+use super::{Context, Expiry, Scene, Verdicts};
+use crate::history::Freeze;
+use crate::observed::Observed;
+use crate::record::{Reason, Record, Removal, Role};
 
 /// How members that leave for a reason are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +18,11 @@ pub enum Manner {
     AtOnce,
     /// When the one that takes over is in service.
     WhenReplaced,
-    /// Nobody said so: a few at a time, never the last; the others are held.
+    /// Nobody said so: a share of them in one incident, never the last; the
+    /// others are held.
     Careful,
+    /// Their addresses are used again: all of them, but not at once.
+    Reused,
     /// Not of this tree's making: when the tree has been quiet, and not if
     /// they are most of what serves.
     Settled,
@@ -36,7 +36,7 @@ pub enum Manner {
 pub fn manner(reason: Reason, context: &Context) -> Manner {
     match reason {
         Reason::Deleted | Reason::Drain => Manner::AtOnce,
-        Reason::LeaseEnded | Reason::Unknown if context.ended_is_said => Manner::AtOnce,
+        Reason::LeaseEnded | Reason::Unknown if context.expiry == Expiry::Own => Manner::Reused,
         Reason::Switched => Manner::WhenReplaced,
         Reason::LeaseEnded | Reason::Unknown => Manner::Careful,
         Reason::Stranger => Manner::Settled,
@@ -45,18 +45,25 @@ pub fn manner(reason: Reason, context: &Context) -> Manner {
     }
 }
 
+impl Freeze {
+    /// Whether the reset may have caused this removal. It has not if an operator
+    /// or a publisher requested it after the reload.
+    pub fn holds(&self, removal: &Removal) -> bool {
+        let is_request = matches!(removal.reason, Reason::Deleted | Reason::Drain);
+        !is_request || removal.revision <= self.revision
+    }
+}
+
 /// Judges everyone who is there and should not be, each for itself. What
 /// their leaving together would mean is judged after.
 pub(super) fn judge(record: &mut Record, scene: &Scene<'_>) -> Verdicts {
     let candidates = candidates(record, scene);
     let mut verdicts = Verdicts::default();
-    let blocked = scene.context.frozen.as_ref();
-    let blocked = blocked.or(scene.desired.blocked.as_ref());
-    let mut careful = Vec::new();
+    let mut expired = Vec::new();
     let mut strangers = BTreeMap::new();
     for (member, removal) in candidates {
-        if let Some(why) = blocked {
-            verdicts.hold(&member, removal.reason, why.clone(), None);
+        if let Some(why) = held_by(&member, &removal, record, scene) {
+            verdicts.hold(&member, removal.reason, why, None);
             continue;
         }
         match manner(removal.reason, scene.context) {
@@ -66,7 +73,7 @@ pub(super) fn judge(record: &mut Record, scene: &Scene<'_>) -> Verdicts {
             Manner::WhenReplaced => {
                 judge_switched(&mut verdicts, member, removal.reason, record, scene);
             }
-            Manner::Careful => careful.push((member, removal)),
+            Manner::Careful | Manner::Reused => expired.push((member, removal)),
             Manner::Settled => {
                 strangers.insert(member, removal);
             }
@@ -76,15 +83,33 @@ pub(super) fn judge(record: &mut Record, scene: &Scene<'_>) -> Verdicts {
             }
         }
     }
-    careful.sort_by_key(|(member, removal)| (removal.since, member.clone()));
     judge_strangers(&mut verdicts, strangers, record, scene);
-    judge_careful(&mut verdicts, careful, record, scene);
+    incident::judge_expired(&mut verdicts, expired, record, scene);
     verdicts
+}
+
+/// Why nothing, or not this, may be removed at all.
+fn held_by(
+    member: &MemberId,
+    removal: &Removal,
+    record: &Record,
+    scene: &Scene<'_>,
+) -> Option<String> {
+    if let Some(why) = &scene.desired.blocked {
+        return Some(why.clone());
+    }
+    let freeze = scene.context.frozen.as_ref()?;
+    // Only the manager itself can tell that traffic to it is lost.
+    let is_lost = scene.context.expiry == Expiry::Probed
+        && removal.reason.is_expiry()
+        && scene.is_unhealthy(member, record);
+    (freeze.holds(removal) && !is_lost).then(|| freeze.why.to_string())
 }
 
 fn candidates(record: &mut Record, scene: &Scene<'_>) -> Vec<(MemberId, Removal)> {
     let (desired, observed) = (scene.desired, scene.observed);
     let now = scene.context.now;
+    let revision = record.revision;
     let failed = record.failed.as_ref().map(|failed| failed.member.clone());
     let mut candidates = Vec::new();
     for (member, known) in &mut record.members {
@@ -116,11 +141,13 @@ fn candidates(record: &mut Record, scene: &Scene<'_>) -> Vec<(MemberId, Removal)
         // What became of its key in the class in force counts again once its
         // other key is gone.
         if reason != Reason::OtherClass {
-            known.is_to_leave(reason, now);
+            known.is_to_leave(reason, revision, now);
         }
         let removal = known.removal.unwrap_or(Removal {
             reason,
             since: now,
+            revision,
+            unreported_since: None,
             let_go: false,
         });
         candidates.push((member.clone(), Removal { reason, ..removal }));
@@ -150,58 +177,6 @@ fn judge_switched(
         }
         None => verdicts.hold(&member, reason, "nobody takes over", None),
     }
-}
-
-/// Members whose lease ended. When many end at once the fault is more likely
-/// on the way to etcd than in the members, so most of them stay.
-fn judge_careful(
-    verdicts: &mut Verdicts,
-    careful: Vec<(MemberId, Removal)>,
-    record: &Record,
-    scene: &Scene<'_>,
-) {
-    if careful.is_empty() {
-        return;
-    }
-    let (observed, context) = (scene.observed, scene.context);
-    let (free, rest): (Vec<_>, Vec<_>) = careful.into_iter().partition(|(member, removal)| {
-        removal.let_go
-            || after(removal.since, context.hold) <= context.now
-            || is_unhealthy(member, record, observed)
-    });
-    let free = free.into_iter().map(|(member, left)| (member, left.reason));
-    verdicts.go.extend(free);
-    // Who leaves anyway is none of those of whom half may stay.
-    let serving = observed.serving();
-    let staying = serving
-        .iter()
-        .filter(|member| !verdicts.go.contains_key(*member));
-    let left = record.left.len();
-    let all = staying.count() + left;
-    let budget = share(scene.desired.options.max_removals, all).saturating_sub(left);
-    for (place, (member, removal)) in rest.into_iter().enumerate() {
-        if place < budget {
-            verdicts.go.insert(member.clone(), removal.reason);
-            verdicts.budgeted.insert(member);
-        } else {
-            let why = format!(
-                "{left} of {all} left within a minute and no more may; it stays until its key \
-                 returns, the load balancer calls it unhealthy, or lbmanager release",
-                left = left + budget,
-            );
-            let hold_over = after(removal.since, context.hold);
-            verdicts.hold(&member, removal.reason, why, Some(hold_over));
-        }
-    }
-}
-
-/// One that is still in its time to get in service is not unhealthy yet.
-fn is_unhealthy(member: &MemberId, record: &Record, observed: &Observed) -> bool {
-    let condition = observed.members.get(member);
-    let known = record.members.get(member);
-    observed.unreadable.is_none()
-        && matches!(condition, Some(Condition::OutOfService(_)))
-        && known.is_none_or(|known| known.state != State::Registering)
 }
 
 /// Members that are not of this tree's making.
@@ -265,15 +240,4 @@ fn most_of(
              balancer? Let them go with lbmanager release, or set adopt: true"
         )
     })
-}
-
-/// That share of `all`, rounded down.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a share from 0 to 1 of a number of members"
-)]
-fn share(share: f64, all: usize) -> usize {
-    (share * all as f64).floor() as usize
 }

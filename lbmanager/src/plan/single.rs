@@ -76,7 +76,7 @@ fn winner(
     let late = record.role(first) == Role::Serve
         && observed.registered(first)
         && !observed.serves(first)
-        && deadline(first, record, observed).is_some_and(|at| at <= context.now);
+        && deadline(first, record, observed, context).is_some_and(|at| at <= context.now);
     if !late {
         return Some(first.clone());
     }

@@ -36,6 +36,7 @@ pub use health_polls::HealthPolls;
 pub use hook::{Crash, Hook, NoHook, Point};
 
 use crate::backend::Backend;
+use crate::history::Freeze;
 use crate::observed::Described;
 use crate::record::Record;
 use crate::tree::{BalancerTree, Config};
@@ -64,7 +65,7 @@ pub struct Orders {
     /// The mod_revision of an operator's release key.
     pub released: Option<Revision>,
     /// Why nothing may be removed: the history was replaced.
-    pub frozen: Option<Arc<str>>,
+    pub frozen: Option<Freeze>,
     /// How often the history was replaced.
     pub replacements: u32,
     /// Counts up when it is time to look for drift.
@@ -190,10 +191,13 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     /// A reconciler that goes on from the record that the store has.
     pub fn new(id: BalancerId, shared: Shared<S, B, H>, record: Option<Record>) -> Self {
         let now = shared.clock.now();
+        let written = record.as_ref().map(|record| Seal::of(&record.to_json()));
+        let mut record = record.unwrap_or_default();
+        record.clamp_times(now);
         Self {
             id,
-            written: record.as_ref().map(|record| Seal::of(&record.to_json())),
-            record: record.unwrap_or_default(),
+            written,
+            record,
             described: None,
             rejected: BTreeMap::new(),
             kept: BTreeMap::new(),

@@ -18,7 +18,7 @@ use super::{
 use crate::absorb;
 use crate::backend::{Backend, BackendError, Outcome, Urgency};
 use crate::desired::Desired;
-use crate::plan::{self, Context, Plan, Waiting};
+use crate::plan::{self, Context, Expiry, Plan, Waiting};
 use crate::record::{Action, MemberRecord, Reason, Role, State, Withheld};
 
 /// How a pass ended well.
@@ -134,8 +134,9 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         }
         if std::mem::replace(&mut self.replacements, orders.replacements) != orders.replacements {
             // Revisions of another history compare with nothing here.
-            self.record.revision = orders.tree.revision;
-            self.record.released = None;
+            let frozen = orders.frozen.as_ref();
+            let at = frozen.map_or(orders.tree.revision, |freeze| freeze.revision);
+            absorb::adopt_history(&mut self.record, &orders.tree, at);
             self.written = None;
             self.described = None;
         }
@@ -166,12 +167,13 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         let latest = plan::after(first, SETTLE_AT_MOST);
         Context {
             now,
+            started: self.settling.start,
             hold: self.shared.settings.hold,
             settled_at: quiet
                 .max(plan::after(met, self.shared.settings.settle))
                 .min(latest),
-            frozen: orders.frozen.as_deref().map(str::to_owned),
-            ended_is_said: false,
+            frozen: orders.frozen.clone(),
+            expiry: Expiry::Checked,
             rejected: self
                 .rejected
                 .iter()

@@ -6,7 +6,7 @@ use litemap::LiteMap;
 use presence::model::MemberId;
 
 use super::image::Server;
-use super::line::{Around, Change, LOOK, Line, Phase, leaving};
+use super::line::{Around, Change, LOOK, Line, Phase, holds, leaving};
 use super::translate;
 use crate::desired::Desired;
 use crate::plan::{self, Plan};
@@ -184,12 +184,14 @@ impl Line {
     /// Whoever was on his way out when nobody may be removed any more is held
     /// where he is.
     pub(super) fn hold_drains(&mut self, desired: &Desired, around: &Around<'_>) {
-        let Some(why) = around.frozen.or(desired.blocked.as_deref()) else {
-            return;
-        };
         for member in leaving(&self.record) {
             let known = self.record.members.get(&member);
             let Some(removal) = known.and_then(|known| known.removal) else {
+                continue;
+            };
+            let frozen = around.frozen.filter(|freeze| freeze.holds(&removal));
+            let frozen = frozen.map(|freeze| freeze.why.as_ref());
+            let Some(why) = frozen.or(desired.blocked.as_deref()) else {
                 continue;
             };
             let withheld = Withheld {
@@ -219,6 +221,7 @@ impl Line {
         let over = plan::after(since.max(told), desired.options.drain) <= around.now;
         let looked = plan::after(since, LOOK) <= around.now;
         let empty = looked && server.active == 0;
-        around.frozen.is_none() && !waits && (over || empty || !translate::can_drain(&self.key))
+        let is_held = known.removal.is_some_and(|removal| holds(around, &removal));
+        !is_held && !waits && (over || empty || !translate::can_drain(&self.key))
     }
 }

@@ -49,7 +49,7 @@ impl Lines {
             now: scene.now,
             general: orders.general.as_deref(),
             release: line.release(orders),
-            frozen: orders.frozen.as_deref(),
+            frozen: orders.frozen.as_ref(),
             hold: scene.hold,
             settle: scene.settle,
             own,

@@ -14,9 +14,10 @@ use super::observe::observe;
 use super::translate;
 use crate::absorb;
 use crate::desired::Desired;
+use crate::history::Freeze;
 use crate::manager::whole::Orders;
-use crate::plan::{self, Context, Plan};
-use crate::record::{Reason, Record, State};
+use crate::plan::{self, Context, Expiry, Plan};
+use crate::record::{Reason, Record, Removal, State};
 use crate::tree::{BalancerTree, Config};
 
 /// What is kept of one virtual service between passes.
@@ -70,7 +71,7 @@ pub struct Around<'a> {
     /// An operator's release.
     pub release: Option<Revision>,
     /// Why nothing may be removed.
-    pub frozen: Option<&'a str>,
+    pub frozen: Option<&'a Freeze>,
     /// See `--hold`.
     pub hold: Duration,
     /// See `--settle`.
@@ -217,15 +218,26 @@ impl Line {
         let latest = plan::after(self.quiet.start.max(met), SETTLE_AT_MOST);
         Context {
             now: around.now,
+            started: self.quiet.start,
             hold: around.hold,
             settled_at: quiet.min(latest),
-            frozen: around.frozen.map(str::to_owned),
-            ended_is_said: around.own,
+            frozen: around.frozen.cloned(),
+            expiry: self.expiry(around.own),
             rejected: self
                 .refused
                 .iter()
                 .map(|(member, refused)| (member.clone(), refused.again))
                 .collect(),
+        }
+    }
+
+    fn expiry(&self, own: bool) -> Expiry {
+        if own {
+            Expiry::Own
+        } else if translate::is_tcp(&self.key) {
+            Expiry::Probed
+        } else {
+            Expiry::Unchecked
         }
     }
 
@@ -250,14 +262,14 @@ impl Line {
     }
 
     fn next_look(&self, desired: &Desired, plan: &Plan, around: &Around<'_>) -> Option<Timestamp> {
-        let is_held = desired.blocked.is_some() || around.frozen.is_some();
         let draining = self.record.members.values().any(|known| {
-            let waits = known
-                .removal
-                .is_some_and(|removal| removal.reason == Reason::NotReady);
+            let waits = known.removal.is_some_and(|removal| {
+                removal.reason == Reason::NotReady || holds(around, &removal)
+            });
             known.quiesced_at.is_some() && !waits
         });
-        let drains = (draining && !is_held).then(|| plan::after(around.now, LOOK));
+        let drains = draining && desired.blocked.is_none();
+        let drains = drains.then(|| plan::after(around.now, LOOK));
         let refused = self.refused.values().map(|refused| refused.again);
         let refused = refused.chain(self.service_refused);
         let refused = refused.filter(|at| *at > around.now).min();
@@ -291,6 +303,11 @@ impl Line {
 
 /// How often connections of those that leave are counted.
 pub const LOOK: Duration = Duration::from_millis(250);
+
+/// Whether a freeze holds this removal.
+pub(super) fn holds(around: &Around<'_>, removal: &Removal) -> bool {
+    around.frozen.is_some_and(|freeze| freeze.holds(removal))
+}
 
 /// Who is on his way out.
 pub(super) fn leaving(record: &Record) -> Vec<MemberId> {

@@ -13,6 +13,8 @@ use super::ledger::{Ledger, key_of};
 use super::line::{Line, Over, Quiet};
 use super::outbox::Outbox;
 use super::unite::unite;
+use crate::absorb;
+use crate::history::Freeze;
 use crate::manager::whole::Orders;
 use crate::peers::{Share, Shares};
 use crate::record::Record;
@@ -37,7 +39,7 @@ pub struct Lines {
     /// others still speak of: their statuses go.
     pub parting: BTreeSet<BalancerId>,
     general: Option<Arc<Config>>,
-    frozen: Option<Arc<str>>,
+    frozen: Option<Freeze>,
     replacements: u32,
     start: Timestamp,
 }
@@ -53,8 +55,9 @@ impl Lines {
         let mut by_key: BTreeMap<ServiceKey, (BalancerId, Record)> = BTreeMap::new();
         // Until one of them speaks.
         let parting = records.keys().cloned().collect();
-        for (id, record) in records {
+        for (id, mut record) in records {
             outbox.known(id.clone(), &record.to_json());
+            record.clamp_times(now);
             let Some(key) = key_of(&id) else { continue };
             // Of one that is in several regions each has the same record.
             let newer = by_key
@@ -192,10 +195,10 @@ impl Lines {
         if self.replacements != orders.replacements {
             for line in self.all.values_mut() {
                 // Revisions of another history compare with nothing here.
-                let revision = line.tree.revision;
-                let record = line.record_mut();
-                record.revision = revision;
-                record.released = None;
+                let tree = Arc::clone(&line.tree);
+                let frozen = orders.frozen.as_ref();
+                let at = frozen.map_or(tree.revision, |freeze| freeze.revision);
+                absorb::adopt_history(line.record_mut(), &tree, at);
             }
             self.due.extend(self.all.keys());
         }

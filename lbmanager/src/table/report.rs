@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipvs::ServiceKey;
 use presence::model::{BalancerId, Revision};
 use presence::store::Store;
 
@@ -16,7 +15,7 @@ use super::{Table, translate};
 use crate::manager::whole::Orders;
 use crate::plan;
 use crate::reconcile::{Report, Rest, words};
-use crate::record::{Reason, Record, Role, State};
+use crate::record::{Record, Role, State};
 
 /// What happens by itself within this time is waited for (`--once`).
 const SOON: Duration = Duration::from_mins(1);
@@ -137,15 +136,15 @@ impl<S: Store, K: Kernel> Table<S, K> {
         self.parts.board.forgotten(id);
     }
 
-    /// Tells the probes whom to ask: who is held in a region that other hosts
-    /// serve as well.
+    /// Tells the probes whom to ask: real servers that are held because their
+    /// lease expired.
     pub(super) fn hold(&mut self) {
         let held: BTreeSet<SocketAddr> = self
             .lines
             .iter()
-            .filter(|line| is_tcp(&line.key))
+            .filter(|line| translate::is_tcp(&line.key))
             .flat_map(|line| &line.record.withheld)
-            .filter(|(_, held)| matches!(held.reason, Reason::LeaseEnded | Reason::Unknown))
+            .filter(|(_, held)| held.reason.is_expiry())
             .filter_map(|(member, _)| Some(translate::server_key(member)?.0))
             .collect();
         self.held.send_if_modified(|asked| {
@@ -172,16 +171,5 @@ fn farewell(line: &Line, over: Over) -> String {
     format!(
         "{left}; not ready, and left with weight 0: {}",
         words::list(&resting)
-    )
-}
-
-/// Others do not answer a TCP connect, however well they are.
-fn is_tcp(key: &ServiceKey) -> bool {
-    matches!(
-        key,
-        ServiceKey::Address {
-            protocol: ipvs::Protocol::Tcp,
-            ..
-        }
     )
 }

@@ -103,3 +103,14 @@ pub fn problem(key: &ServiceKey, options: &EffectiveOptions) -> Option<String> {
         format!("netmask is {bits}, but at most {most} is expected for {key}: all bits count")
     })
 }
+
+/// Whether its real servers answer a TCP connect if they are well.
+pub fn is_tcp(key: &ServiceKey) -> bool {
+    matches!(
+        key,
+        ServiceKey::Address {
+            protocol: ipvs::Protocol::Tcp,
+            ..
+        }
+    )
+}

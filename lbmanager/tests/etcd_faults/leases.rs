@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use testbed::aws::{Effect, Fault};
 use testbed::etcd::LeaseId;
 use tokio::time::sleep;
 
@@ -96,7 +97,7 @@ async fn who_is_held_leaves_when_the_load_balancer_calls_it_unhealthy() {
 }
 
 #[tokio::test]
-async fn who_is_held_leaves_when_its_time_is_up() {
+async fn who_is_held_leaves_when_nothing_has_reported_its_health_for_long() {
     let mut rig = Rig::idle().await;
     rig.set(|launch| launch.arg("--hold=6s"));
     rig.run().await;
@@ -107,6 +108,11 @@ async fn who_is_held_leaves_when_its_time_is_up() {
     rig.etcd.lease_revoke(lease).await.unwrap();
     rig.until_status("web", "two are held", |status| withheld(status).len() == 2)
         .await;
+    // Time counts only while nothing reports their health.
+    sleep(Duration::from_secs(8)).await;
+    assert_eq!(rig.lb("web").registered().len(), 2);
+    let denied = Fault::new(Effect::AccessDenied).operation("DescribeInstanceHealth");
+    rig.aws.faults().add(denied);
     // The last one stays whatever the time.
     rig.until_status("web", "one is held", |status| withheld(status).len() == 1)
         .await;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lbmanager::absorb;
 use lbmanager::desired::Desired;
+use lbmanager::history::Freeze;
 use lbmanager::observed::{Condition, Observed};
-use lbmanager::plan::{Context, Plan, plan};
+use lbmanager::plan::{Context, Expiry, Plan, plan};
 use lbmanager::record::{Record, State};
 use lbmanager::tree::{BalancerTree, Config};
 use presence::model::{MemberId, Revision};
@@ -60,7 +61,7 @@ pub struct Orders<'a> {
     pub tree: &'a BalancerTree,
     pub general: Option<&'a Config>,
     pub released: Option<Revision>,
-    pub frozen: Option<String>,
+    pub frozen: Option<Freeze>,
     pub replacements: u32,
 }
 
@@ -85,8 +86,11 @@ impl Driver {
     /// A reconciler that goes on from the record that the store has.
     pub fn start(etcd: &Etcd, now: Timestamp, replacements: u32) -> Self {
         let stored = etcd.status.as_deref();
+        let mut record =
+            stored.map_or_else(Record::default, |json| Record::from_json(json).unwrap());
+        record.clamp_times(now);
         Self {
-            record: stored.map_or_else(Record::default, |json| Record::from_json(json).unwrap()),
+            record,
             first: now,
             quiet: now,
             replacements,
@@ -102,8 +106,9 @@ impl Driver {
         }
         if self.replacements != orders.replacements {
             self.replacements = orders.replacements;
-            self.record.revision = orders.tree.revision;
-            self.record.released = None;
+            let frozen = orders.frozen.as_ref();
+            let at = frozen.map_or(orders.tree.revision, |freeze| freeze.revision);
+            absorb::adopt_history(&mut self.record, orders.tree, at);
         }
         let before = std::mem::take(&mut self.record);
         let (desired, record) = absorb::take_in(
@@ -142,10 +147,11 @@ impl Driver {
         let latest = after(self.first.max(met), SETTLE_AT_MOST);
         let context = Context {
             now,
+            started: self.first,
             hold: HOLD,
             settled_at: after(self.quiet.max(met), SETTLE).min(latest),
             frozen: orders.frozen.clone(),
-            ended_is_said: false,
+            expiry: Expiry::Checked,
             rejected: self
                 .refused
                 .iter()

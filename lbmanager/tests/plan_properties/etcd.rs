@@ -83,10 +83,12 @@ impl Etcd {
         }
     }
 
-    fn advance(&mut self) {
+    /// Something else is written: a release, for one.
+    pub fn advance(&mut self) -> i64 {
         self.revision += 1;
         let now = (self.keys.clone(), self.status.clone());
         self.past.insert(self.revision, now);
+        self.revision
     }
 
     fn lease(&mut self, slot: u8) -> LeaseId {

@@ -12,6 +12,7 @@ mod balancer;
 mod check;
 mod driver;
 mod etcd;
+mod promise;
 mod rest;
 mod truth;
 mod world;

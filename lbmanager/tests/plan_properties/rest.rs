@@ -150,7 +150,14 @@ fn may_stay(world: &World, decision: &Decision, member: &MemberId, reason: Reaso
     let plan = &decision.plan;
     let record = &plan.record;
     match reason {
-        Reason::LeaseEnded | Reason::Unknown | Reason::NotReady => is_last,
+        Reason::LeaseEnded | Reason::Unknown => {
+            let is_unhealthy = matches!(
+                observed.members.get(member),
+                Some(Condition::OutOfService(_))
+            );
+            is_last || (observed.unreadable.is_none() && !is_unhealthy && !is_unknown)
+        }
+        Reason::NotReady => is_last,
         Reason::Stranger => {
             let strangers = record.withheld.values();
             let strangers = strangers.filter(|withheld| withheld.reason == Reason::Stranger);

@@ -2,15 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
-use lbmanager::observed::Condition;
-use lbmanager::plan::removal;
-use lbmanager::record::{Reason, State};
 use presence::model::MemberId;
 
 use super::action::MEMBERS;
-use super::balancer::after;
-use super::driver::{Decision, HOLD};
+use super::driver::Decision;
 use super::world::member;
 
 #[derive(Default)]
@@ -28,8 +23,6 @@ pub struct Truth {
     pub known: BTreeSet<MemberId>,
     /// There, because the manager put them there.
     pub placed: BTreeSet<MemberId>,
-    /// When members left within the budget for ended leases.
-    left: Vec<Timestamp>,
     restored: bool,
 }
 
@@ -73,7 +66,6 @@ impl Truth {
         if self.restored {
             self.known.clear();
             self.placed.clear();
-            self.left.clear();
         }
     }
 
@@ -83,23 +75,13 @@ impl Truth {
         self.restored = true;
     }
 
-    pub fn acted(
-        &mut self,
-        decision: &Decision,
-        removed: &BTreeSet<MemberId>,
-        added: &BTreeSet<MemberId>,
-    ) {
+    pub fn acted(&mut self, decision: &Decision, added: &BTreeSet<MemberId>) {
         let there = &decision.observed.members;
         let listed = &decision.desired.members;
         self.known
             .retain(|member| there.contains_key(member) || listed.contains_key(member));
         self.placed.retain(|member| there.contains_key(member));
         self.placed.extend(added.iter().cloned());
-        let now = decision.context.now;
-        let budgeted = removed
-            .iter()
-            .filter(|member| is_budgeted(decision, member));
-        self.left.extend(budgeted.map(|_| now));
     }
 
     /// A pass came to its end, and its record is in the store.
@@ -119,31 +101,5 @@ impl Truth {
         self.purged.append(&mut self.pending);
         self.known.clear();
         self.placed.clear();
-        self.left.clear();
     }
-
-    /// How many left within the budget in the last minute.
-    pub fn left(&self, now: Timestamp) -> usize {
-        let recent = |at: &&Timestamp| after(**at, removal::WINDOW) > now;
-        self.left.iter().filter(recent).count()
-    }
-}
-
-/// Whether it leaves for no better reason than an ended lease.
-pub fn is_budgeted(decision: &Decision, member: &MemberId) -> bool {
-    let reason = decision.plan.deregister.get(member);
-    let ended = matches!(reason, Some(Reason::LeaseEnded | Reason::Unknown));
-    let observed = &decision.observed;
-    let unhealthy = observed.unreadable.is_none()
-        && matches!(
-            observed.members.get(member),
-            Some(Condition::OutOfService(_))
-        );
-    let known = decision.plan.record.members.get(member);
-    let registering = known.is_some_and(|known| known.state == State::Registering);
-    let removal = known.and_then(|known| known.removal);
-    let held = removal.is_some_and(|removal| {
-        !removal.let_go && after(removal.since, HOLD) > decision.context.now
-    });
-    ended && held && (registering || !unhealthy)
 }

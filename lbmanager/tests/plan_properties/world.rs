@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lbmanager::history::Freeze;
+use lbmanager::observed::Condition;
 use lbmanager::tree::Tree;
 use presence::keys::{self, TreeKey};
 use presence::mirror::View;
-use presence::model::{BalancerId, Class, Kind, MemberId, MemberKey, Revision};
+use presence::model::{BalancerId, Class, Kind, MemberId, MemberKey, MemberOptions, Revision};
 
 use super::action::{Action, MEMBERS, Options, Value};
 use super::balancer::{Balancer, after};
 use super::check;
 use super::driver::{Decision, Driver, End, Fault, Orders};
 use super::etcd::{Etcd, Op};
+use super::promise::{Facts, Promise};
 use super::truth::Truth;
 
 pub struct World {
@@ -23,11 +26,11 @@ pub struct World {
     pub driver: Driver,
     pub view: Tree,
     seen: i64,
-    pub frozen: Option<String>,
+    pub frozen: Option<Freeze>,
     replacements: u32,
     pub released: Option<Revision>,
-    releases: i64,
     pub truth: Truth,
+    promise: Promise,
     keys: keys::Tree,
     pub id: BalancerId,
     another: BalancerId,
@@ -61,8 +64,8 @@ impl World {
             frozen: None,
             replacements: 0,
             released: None,
-            releases: 0,
             truth: Truth::default(),
+            promise: Promise::default(),
             keys,
             id: "elb/us-east-1/web".parse().unwrap(),
             another: "elb/us-east-1/api".parse().unwrap(),
@@ -169,8 +172,11 @@ impl World {
 
     /// The key of a release is written; its revision is newer than any before.
     fn release(&mut self) {
-        self.releases += 1;
-        self.released = Some(Revision(1_000_000 + self.releases));
+        self.released = Some(Revision(self.etcd.advance()));
+        let listed = self.listed();
+        let is_listed = |member: &MemberId| listed.keys().any(|(_, other)| other == member);
+        let unlisted = (0..MEMBERS).map(member).filter(|id| !is_listed(id));
+        self.promise.released(unlisted);
     }
 
     pub fn pass_time(&mut self, until: Timestamp) {
@@ -184,6 +190,8 @@ impl World {
             let value = value.text(self.etcd.revision);
             self.etcd.commit(vec![Op::Put(key, value, lease)]);
             self.truth.listed(&member);
+            self.promise
+                .written(class, &member, self.driver.record.class);
         }
     }
 
@@ -212,6 +220,7 @@ impl World {
         for (class, member) in &gone {
             let on_lease = self.etcd.keys[&self.key(*class, member)].lease.is_some();
             self.truth.vanished(member, true, on_lease);
+            self.promise.deleted(*class, member, self.etcd.revision + 1);
         }
         self.etcd.commit(ops);
         let purges = gone.len() > 1 || had_config || emptied_another;
@@ -235,6 +244,8 @@ impl World {
             ops.push(Op::Delete(self.key(other, &member)));
             self.truth.vanished(&member, true, false);
             self.truth.listed(&member);
+            self.promise.deleted(other, &member, self.etcd.revision + 1);
+            self.promise.written(to, &member, None);
         }
         self.etcd.commit(ops);
     }
@@ -285,14 +296,24 @@ impl World {
         self.seen = (from + lost).min(self.etcd.revision);
         self.view = self.etcd.view_at(self.seen, &self.keys);
         self.truth.restarted();
+        self.promise.restarted(self.now);
     }
 
     fn restore(&mut self, back: u8) {
         let revision = (self.etcd.revision - i64::from(back)).max(1);
         self.etcd.restore(revision);
-        self.frozen = Some("the history was replaced".to_owned());
+        self.frozen = Some(Freeze {
+            why: "the history was replaced".into(),
+            revision: Revision(self.etcd.revision),
+        });
         self.replacements += 1;
         self.truth.restored();
+        let listed = self.listed();
+        let all = [Class::Multiple, Class::Single].into_iter();
+        let all = all.flat_map(|class| (0..MEMBERS).map(move |number| (class, member(number))));
+        let unlisted = all.filter(|key| !listed.contains_key(key));
+        self.promise.restored(revision, unlisted);
+        self.released = self.released.filter(|at| at.0 <= revision);
         for (_, member) in self.listed().into_keys() {
             self.truth.listed(&member);
         }
@@ -322,11 +343,15 @@ impl World {
             .driver
             .decide(&desired, &orders, &self.balancer, self.now);
         check::decision(self, &decision)?;
+        self.keeps_promise(&decision)?;
         let before = self.balancer.registered();
         let end = self
             .driver
             .carry_out(&decision, &mut self.balancer, &mut self.etcd, fault);
         self.note(&before, &decision, end);
+        if end == End::Done || (decision.plan.has_steps() && fault != Fault::NotAnnounced) {
+            self.promise.stored();
+        }
         match end {
             End::Crashed => self.restart(0),
             End::Done if self.driver.is_finished(&decision, &orders) => self.forget(),
@@ -340,15 +365,11 @@ impl World {
         if *before != after {
             self.changes.push(self.now);
         }
-        let removed = before.difference(&after).cloned().collect();
         let added = after.difference(before).cloned().collect();
-        self.truth.acted(decision, &removed, &added);
+        self.truth.acted(decision, &added);
         if end == End::Done {
             self.truth
                 .reported(decision, |member| self.balancer.holds(member));
-            if self.driver.record.released >= self.released && !decision.plan.has_steps() {
-                self.released = None;
-            }
         }
     }
 
@@ -356,6 +377,73 @@ impl World {
         self.etcd.delete_status();
         self.driver = Driver::start(&self.etcd, self.now, self.replacements);
         self.truth.forgotten();
+        self.promise.forgotten();
+    }
+
+    fn keeps_promise(&mut self, decision: &Decision) -> Verdict {
+        let facts = self.facts(decision);
+        let ours = |member: &&MemberId| {
+            self.truth.known.contains(*member) || self.truth.placed.contains(*member)
+        };
+        let registered = facts.registered.iter();
+        let unmanaged = registered.filter(|member| !ours(member)).cloned().collect();
+        let removed = decision.plan.deregister.keys().cloned().collect();
+        self.promise.observe(&facts, &unmanaged);
+        self.promise.judge(&facts, &removed)
+    }
+
+    fn facts(&self, decision: &Decision) -> Facts {
+        let class = decision.desired.class;
+        let options = &decision.desired.options;
+        let observed = &decision.observed;
+        let is_unhealthy = |member: &&MemberId| {
+            let condition = observed.members.get(*member);
+            observed.unreadable.is_none() && matches!(condition, Some(Condition::OutOfService(_)))
+        };
+        let is_unreported = |member: &&MemberId| {
+            let condition = observed.members.get(*member);
+            observed.unreadable.is_some() || matches!(condition, Some(Condition::Unknown(_)))
+        };
+        let keys = self.listed().into_iter();
+        let keys = keys.filter(|((listed_in, _), _)| Some(*listed_in) == class);
+        let mut listed = BTreeSet::new();
+        let mut asked_out = BTreeMap::new();
+        for ((class, member), value) in keys {
+            let parsed = MemberOptions::parse(value.as_bytes()).map(|parsed| parsed.options);
+            // Options that cannot be read leave the last ones in force.
+            let stays = parsed.is_ok_and(|options| {
+                !options.drain && (options.ready || !decision.desired.options.honor_readiness)
+            });
+            if !stays {
+                let key = self.key(class, &member);
+                asked_out.insert(member.clone(), self.etcd.keys[&key].mod_revision.0);
+            }
+            listed.insert(member);
+        }
+        Facts {
+            now: self.now,
+            frozen: self.frozen.as_ref().map(|freeze| freeze.revision.0),
+            paused: options.paused,
+            class,
+            listed,
+            elsewhere: decision.desired.elsewhere.keys().cloned().collect(),
+            asked_out,
+            registered: self.balancer.registered(),
+            serving: check::serving(decision),
+            unhealthy: observed
+                .members
+                .keys()
+                .filter(is_unhealthy)
+                .cloned()
+                .collect(),
+            unreported: observed
+                .members
+                .keys()
+                .filter(is_unreported)
+                .cloned()
+                .collect(),
+            max_removals: options.max_removals,
+        }
     }
 }
 

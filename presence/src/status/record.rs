@@ -36,10 +36,9 @@ pub struct Record {
     /// What was found when the load balancer was first looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<Contact>,
-    /// When members whose lease had ended were taken out, within the last
-    /// minute.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub left: Vec<Timestamp>,
+    /// The open incident of expired leases.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<Incident>,
     /// The `single` member that was not in service in time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<Failed>,
@@ -140,6 +139,13 @@ pub struct Removal {
     pub reason: Reason,
     /// Since when this is known.
     pub since: Timestamp,
+    /// The etcd revision of the change that caused it, or the newest revision
+    /// known when its key was found to be missing.
+    #[serde(default)]
+    pub revision: Revision,
+    /// Its lease expired, and since then nothing has reported its health.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unreported_since: Option<Timestamp>,
     /// An operator said to let it go.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub let_go: bool,
@@ -168,6 +174,13 @@ pub enum Reason {
     NotReady,
     /// It is listed, but in the class that is not in force.
     OtherClass,
+}
+
+impl Reason {
+    /// Whether it is an expired lease, or counts as one.
+    pub fn is_expiry(self) -> bool {
+        matches!(self, Self::LeaseEnded | Self::Unknown)
+    }
 }
 
 impl From<Cause> for Reason {
@@ -208,6 +221,23 @@ pub struct Contact {
     /// Who of them is counted in `serving`.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
     pub served: BTreeSet<MemberId>,
+}
+
+/// Expired leases of members of one load balancer that are close enough in time
+/// to have one cause. It limits how many members may be removed for them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    /// The revision of the first expiry.
+    pub revision: Revision,
+    /// When the first expiry was seen.
+    pub since: Timestamp,
+    /// When the last expiry was seen.
+    pub last: Timestamp,
+    /// How many members served when it began. Members added later do not raise
+    /// it.
+    pub serving: usize,
+    /// Members removed in it. A member whose key returns stays in here.
+    pub removed: BTreeSet<MemberId>,
 }
 
 /// A `single` member that was not in service in time.
@@ -317,6 +347,27 @@ impl Record {
         }
     }
 
+    /// Moves times that lie in the future to `now`: they are from another
+    /// clock, or from before a clock was set back.
+    pub fn clamp_times(&mut self, now: Timestamp) {
+        let clamp = |time: &mut Timestamp| *time = now.min(*time);
+        for (_, known) in self.members.iter_mut() {
+            known.registered_at.iter_mut().for_each(clamp);
+            known.quiesced_at.iter_mut().for_each(clamp);
+            if let Some(removal) = &mut known.removal {
+                clamp(&mut removal.since);
+                removal.unreported_since.iter_mut().for_each(clamp);
+            }
+        }
+        if let Some(incident) = &mut self.incident {
+            clamp(&mut incident.since);
+            clamp(&mut incident.last);
+        }
+        if let Some(contact) = &mut self.contact {
+            clamp(&mut contact.at);
+        }
+    }
+
     /// As it is written to etcd.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("names and numbers always make JSON")
@@ -330,19 +381,22 @@ impl Record {
 
 impl MemberRecord {
     /// Its key is gone.
-    pub fn leaves(&mut self, reason: Reason, now: Timestamp) {
+    pub fn leaves(&mut self, reason: Reason, revision: Revision, now: Timestamp) {
         self.mod_revision = None;
         self.wanted = Role::Out;
         self.options = None;
-        self.is_to_leave(reason, now);
+        self.is_to_leave(reason, revision, now);
     }
 
-    /// It is to leave for this reason; if that is no news, since it was.
-    pub fn is_to_leave(&mut self, reason: Reason, now: Timestamp) {
+    /// It is to leave for this reason, because of the change at that revision;
+    /// if that is no news, since it was.
+    pub fn is_to_leave(&mut self, reason: Reason, revision: Revision, now: Timestamp) {
         if self.removal.is_none_or(|before| before.reason != reason) {
             self.removal = Some(Removal {
                 reason,
                 since: now,
+                revision,
+                unreported_since: None,
                 let_go: false,
             });
         }

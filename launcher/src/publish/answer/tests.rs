@@ -54,6 +54,8 @@ fn known() -> impl Strategy<Value = MemberRecord> {
             removal: reason.map(|reason| Removal {
                 reason,
                 since: Timestamp::UNIX_EPOCH,
+                revision: Revision::default(),
+                unreported_since: None,
                 let_go: false,
             }),
             ..MemberRecord::default()

@@ -19,7 +19,7 @@ use crate::absorb;
 use crate::cli::{TreeArgs, read};
 use crate::desired::Desired;
 use crate::manager::{self, Releases, Remembered, Watched};
-use crate::plan::Context;
+use crate::plan::{Context, Expiry};
 use crate::record::Record;
 use crate::tree::{BalancerTree, Tree};
 
@@ -126,10 +126,11 @@ impl Known {
             record,
             context: Context {
                 now,
+                started: Timestamp::MIN,
                 hold,
                 settled_at: now,
                 frozen: None,
-                ended_is_said: false,
+                expiry: Expiry::Checked,
                 rejected: BTreeMap::new(),
             },
         }
