@@ -9,6 +9,7 @@
 //! | [`vips`] | pure, and thin | `--bind-vips`: virtual addresses on an interface |
 //! | [`masquerade`] | pure, and a driver | `--masquerade`: rules for clients next to the real server |
 //! | [`sysctl`] | pure, and thin | `--sysctl`: settings of the kernel |
+//! | [`kernel_lock`] | thin | one manager for the virtual services of a kernel |
 //! | [`preconditions`] | pure, and thin | why the kernel does not let its table be programmed |
 //! | [`pass`] | thin | [`Host`]: all of it, in the order that a pass of the table needs |
 //!
@@ -21,6 +22,7 @@
 //! that the first connection finds them; addresses after it, so that nobody is
 //! refused who calls one that has no service yet.
 
+pub mod kernel_lock;
 pub mod links;
 pub mod masquerade;
 pub mod pass;

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use ipvs::{Command, CommandError, Destination, Entry, ServiceKey, proc};
 use tokio::sync::oneshot;
 
+use crate::host::kernel_lock::KernelLock;
 use crate::host::preconditions::Process;
 
 /// What is needed of the kernel. Blocks its caller.
@@ -71,16 +72,34 @@ impl From<proc::Error> for KernelError {
     }
 }
 
-/// The real one, opened when it is first needed.
+/// The kernel of this host, opened when it is first needed.
 #[derive(Debug, Default)]
-pub struct Linux(Option<ipvs::Ipvs>);
+pub struct Linux {
+    ipvs: Option<ipvs::Ipvs>,
+    /// Taken before anything is changed; `None`: the kernel is only read.
+    lock: Option<KernelLock>,
+}
 
 impl Linux {
-    fn open(&mut self) -> Result<&mut ipvs::Ipvs, KernelError> {
-        match &mut self.0 {
-            Some(ipvs) => Ok(ipvs),
-            closed => Ok(closed.insert(ipvs::Ipvs::open()?)),
+    /// The kernel for its one manager.
+    pub fn locked(lock: KernelLock) -> Self {
+        Self {
+            ipvs: None,
+            lock: Some(lock),
         }
+    }
+
+    fn open(&mut self) -> Result<&mut ipvs::Ipvs, KernelError> {
+        let ipvs = match self.ipvs.take() {
+            Some(ipvs) => ipvs,
+            None => ipvs::Ipvs::open()?,
+        };
+        let ipvs = self.ipvs.insert(ipvs);
+        if let Some(lock) = &self.lock {
+            lock.take()
+                .map_err(|error| KernelError::new(&error, false))?;
+        }
+        Ok(ipvs)
     }
 }
 

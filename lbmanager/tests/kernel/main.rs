@@ -30,6 +30,8 @@ use testbed::kernel_tests;
 fn main() -> ExitCode {
     Suite::new(kernel_tests![
         claims::are_refused_to_a_second_machine,
+        claims::of_one_kernel_are_refused_to_a_second_manager,
+        claims::of_a_state_directory_are_refused_to_a_second_manager,
         claims::decide_who_answers_for_a_shared_address,
         plans::say_what_a_manager_would_do,
         plans::see_what_was_changed_by_hand,

@@ -1,7 +1,7 @@
 //! A manager on real etcd and a real kernel.
 
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -75,13 +75,33 @@ impl Manager {
         self.started(program.unwrap(), &[]).await;
     }
 
-    async fn started(&mut self, program: Program, more: &[&str]) {
+    /// Starts it here, and waits for nothing.
+    pub async fn start(&self) -> Running {
+        let program = Program::new(workspace_binary("lbmanager").unwrap());
+        self.program(program).start().await.unwrap()
+    }
+
+    /// The same on another host.
+    pub async fn start_on(&self, place: &Namespace) -> Running {
+        let program = place.program(workspace_binary("lbmanager").unwrap());
+        self.program(program.unwrap()).start().await.unwrap()
+    }
+
+    /// Its state directory.
+    pub fn state_dir(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    fn program(&self, program: Program) -> Program {
         let legacy = self.directory.path().display();
-        let program = program
+        program
             .env_clear()
             .env("PATH", format!("{legacy}:/usr/sbin:/usr/bin:/sbin:/bin"))
             .args(&self.args)
-            .args(more);
+    }
+
+    async fn started(&mut self, program: Program, more: &[&str]) {
+        let program = self.program(program).args(more);
         let running = program.start().await.unwrap();
         let read = running.wait_for_line(|line| line.contains("the tree has been read"), SOON);
         read.await.unwrap();

@@ -122,9 +122,11 @@ impl ListenArgs {
 }
 
 impl DaemonArgs {
-    /// As [`StateArgs::state_dir`].
+    /// The state directory, as [`StateArgs::state_dir`] chooses it. It need
+    /// not be writable: a daemon that can do most of its work without it
+    /// reports that and continues.
     pub fn state_dir(&self, default: &Path) -> Result<StateDir, StateError> {
-        self.state.state_dir(default)
+        StateDir::existing(self.state.path(default))
     }
 }
 
@@ -132,8 +134,12 @@ impl StateArgs {
     /// The state directory: the flag's, systemd's (`StateDirectory=`), or the
     /// binary's own default; made where it is missing.
     pub fn state_dir(&self, default: &Path) -> Result<StateDir, StateError> {
+        StateDir::open(self.path(default))
+    }
+
+    fn path(&self, default: &Path) -> PathBuf {
         let systemd = std::env::var_os("STATE_DIRECTORY");
-        StateDir::open(self.choose(systemd.map(PathBuf::from), default))
+        self.choose(systemd.map(PathBuf::from), default)
     }
 
     fn choose(&self, systemd: Option<PathBuf>, default: &Path) -> PathBuf {

@@ -1,6 +1,6 @@
 //! Small JSON files in the state directory, which survive a crash whole.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::marker::PhantomData;
 use std::os::unix::fs::DirBuilderExt;
@@ -29,6 +29,16 @@ pub enum StateError {
         directory: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// Another process uses the directory.
+    #[error(
+        "the state directory {} is in use by another process of this program; stop that process, \
+         or give each its own directory (--state-dir, or StateDirectory= of the unit)",
+        directory.display()
+    )]
+    Locked {
+        /// Which directory.
+        directory: PathBuf,
     },
     /// The file cannot be read or written.
     #[error("cannot {doing} the state file {}", file.display())]
@@ -59,9 +69,13 @@ impl From<StateError> for Failure {
     }
 }
 
-/// A directory that this process may write.
+/// A directory for the state of this process.
 #[derive(Debug, Clone)]
 pub struct StateDir(PathBuf);
+
+/// Keeps other processes from using a state directory, as long as it lives.
+#[derive(Debug)]
+pub struct StateDirLock(#[expect(dead_code, reason = "the lock ends when it is closed")] File);
 
 impl StateDir {
     /// Makes it (mode 0700, parents included) where it is missing, and tries
@@ -72,6 +86,41 @@ impl StateDir {
             Ok(()) => Ok(Self(directory)),
             Err(source) => Err(StateError::Directory { directory, source }),
         }
+    }
+
+    /// Creates it where it is missing. It need not be writable: see
+    /// [`StateDir::check_writable`].
+    pub fn existing(directory: impl Into<PathBuf>) -> Result<Self, StateError> {
+        let directory = directory.into();
+        match make(&directory) {
+            Ok(()) => Ok(Self(directory)),
+            Err(source) => Err(StateError::Directory { directory, source }),
+        }
+    }
+
+    /// Locks the directory itself, which a full or read-only file system
+    /// allows. The lock ends with the process.
+    pub fn lock(&self) -> Result<StateDirLock, StateError> {
+        let failed = |source| StateError::Directory {
+            directory: self.0.clone(),
+            source,
+        };
+        let directory = File::open(&self.0).map_err(failed)?;
+        match directory.try_lock() {
+            Ok(()) => Ok(StateDirLock(directory)),
+            Err(TryLockError::WouldBlock) => Err(StateError::Locked {
+                directory: self.0.clone(),
+            }),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// Whether files can be written in it.
+    pub fn check_writable(&self) -> Result<(), StateError> {
+        make_writable(&self.0).map_err(|source| StateError::Directory {
+            directory: self.0.clone(),
+            source,
+        })
     }
 
     /// A file in it. Each name must be asked for once only: whoever holds the
@@ -116,11 +165,19 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     }
 
     /// Writes the value. Once this returns it survives a crash of the
-    /// machine; until then the one before does.
+    /// machine; until then the one before does. A directory that was removed
+    /// is created again.
     pub fn write(&mut self, value: &T) -> Result<(), StateError> {
         let bytes =
             serde_json::to_vec_pretty(value).map_err(|error| self.failed("write", error.into()))?;
-        replace(&self.path, &bytes, PRIVATE).map_err(|error| self.failed("write", error))
+        let mut written = replace(&self.path, &bytes, PRIVATE);
+        if let Err(error) = &written
+            && error.kind() == io::ErrorKind::NotFound
+            && make(&self.directory).is_ok()
+        {
+            written = replace(&self.path, &bytes, PRIVATE);
+        }
+        written.map_err(|error| self.failed("write", error))
     }
 
     /// Moves a damaged file out of the way, for somebody to look at, and says
@@ -152,11 +209,15 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     }
 }
 
-fn make_writable(directory: &Path) -> io::Result<()> {
+fn make(directory: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(directory)?;
+        .create(directory)
+}
+
+fn make_writable(directory: &Path) -> io::Result<()> {
+    make(directory)?;
     let trial = directory.join(".writable");
     write_new(&trial, b"", PRIVATE)?;
     match fs::remove_file(&trial) {
@@ -250,6 +311,31 @@ mod tests {
             file.display()
         );
         assert!(failure.to_string().starts_with(&expected), "{failure}");
+    }
+
+    #[test]
+    fn a_directory_is_locked_until_its_holder_ends() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = StateDir::existing(root.path()).unwrap();
+        let lock = directory.lock().unwrap();
+        let failure = Failure::from(directory.lock().unwrap_err());
+        assert_eq!(failure.code(), crate::process::exit::CONFIGURATION);
+        let message = failure.to_string();
+        assert!(message.contains("in use by another process"), "{message}");
+        assert!(message.contains("--state-dir"), "{message}");
+        drop(lock);
+        directory.lock().unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_was_removed_is_created_again() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = StateDir::existing(root.path().join("state")).unwrap();
+        let mut file = directory.file("ledger.json");
+        file.write(&ledger("one")).unwrap();
+        fs::remove_dir_all(directory.path()).unwrap();
+        file.write(&ledger("two")).unwrap();
+        assert_eq!(file.read().unwrap(), Some(ledger("two")));
     }
 
     #[test]

@@ -19,7 +19,8 @@ use presence::process::exit::Failure;
 use presence::process::health::Health;
 use presence::process::metrics;
 use presence::process::shutdown::Shutdown;
-use presence::process::state_file::StateError;
+use presence::process::state_file::{StateDirLock, StateError};
+use presence::process::words::chain;
 use presence::process::{duration, logging};
 use presence::store::Store;
 use presence::store::etcd::count_v2_keys;
@@ -84,6 +85,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     logging::init(args.tree.common.log_format)?;
     let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
     let settings = settings(&args)?;
+    let _lock = lock_state_dir(&args)?;
     let daemon = Daemon::start(&args.daemon.listen).await?;
     let health = &daemon.health;
     let mut registry = metrics::registry("lbmanager");
@@ -169,6 +171,24 @@ fn settings(args: &RunArgs) -> Result<Settings, Failure> {
     })
 }
 
+/// Keeps other processes from the state directory until the end of this one. A
+/// dry run writes nothing there.
+fn lock_state_dir(args: &RunArgs) -> Result<Option<StateDirLock>, Failure> {
+    if args.dry_run {
+        return Ok(None);
+    }
+    let directory = args.daemon.state_dir(Path::new(STATE_DIR))?;
+    let lock = directory.lock()?;
+    if let Err(error) = directory.check_writable() {
+        tracing::warn!(
+            "{}; until then no new virtual service is created, and a reset of etcd's history may \
+             not be noticed after a restart",
+            chain(&error)
+        );
+    }
+    Ok(Some(lock))
+}
+
 /// Where the kernel says which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -198,7 +218,8 @@ fn claims(
 }
 
 fn boot_id() -> Result<String, Failure> {
-    let boot = std::fs::read_to_string(BOOT_ID).map_err(Failure::unexpected)?;
+    let boot = std::fs::read_to_string(BOOT_ID)
+        .map_err(|error| Failure::unexpected(format!("cannot read {BOOT_ID}: {error}")))?;
     Ok(boot.trim().to_owned())
 }
 

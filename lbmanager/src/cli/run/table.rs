@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::{RunArgs, STATE_DIR, SharedParts, boot_id};
 use crate::cli::regions::RegionArgs;
+use crate::host::kernel_lock::{self, KernelLock};
 use crate::host::{HostSettings, masquerade, sysctl};
 use crate::manager::{Settings, whole};
 use crate::table::addresses::Addresses;
@@ -58,7 +59,7 @@ pub(super) fn launcher<S: Store>(
     };
     Ok(Box::new(table::Parts {
         store: shared.store.clone(),
-        kernel: Threaded::start(Linux::default()).map_err(Failure::unexpected)?,
+        kernel: Threaded::start(kernel(args)?).map_err(Failure::unexpected)?,
         around: (!args.dry_run).then_some(around),
         probe: probe::tcp(),
         ledger,
@@ -75,6 +76,19 @@ pub(super) fn launcher<S: Store>(
         },
         board: shared.board.clone(),
     }))
+}
+
+/// The kernel, for this manager alone. If its virtual services cannot be managed
+/// yet, the lock is taken when they can.
+fn kernel(args: &RunArgs) -> Result<Linux, Failure> {
+    if args.dry_run {
+        return Ok(Linux::default());
+    }
+    let lock = KernelLock::new();
+    if kernel_lock::has_table() {
+        lock.take().map_err(Failure::configuration)?;
+    }
+    Ok(Linux::locked(lock))
 }
 
 /// The ledger, and the addresses that were added. A dry run has neither.
