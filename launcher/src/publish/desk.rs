@@ -142,7 +142,7 @@ struct Work<S> {
     state_key: String,
     members: Lane,
     services: Option<Lane>,
-    inquiry: Option<Inquiry>,
+    inquiry: Option<Inquiry<S>>,
     /// The number of the wish that was reached to the end, and how.
     reached: Option<(u64, Reached)>,
     wish: watch::Receiver<Wish>,
@@ -268,9 +268,9 @@ impl<S: Store> Work<S> {
             .is_some_and(|open| open.covers(&members))
         {
             let wanted = !members.is_empty();
-            self.inquiry = wanted.then(|| Inquiry::open(&self.store, &self.tree.status(), members));
+            self.inquiry = wanted.then(|| Inquiry::open(&self.store, self.tree.status(), members));
         }
-        let hearing = self.inquiry.as_ref().and_then(Inquiry::hear);
+        let hearing = self.inquiry.as_mut().and_then(Inquiry::hear);
         let reached = match wish.publish {
             Publish::Nothing => judge::out(ledger, hearing.as_ref()),
             _ => judge::served(ledger, hearing.as_ref()),
@@ -307,7 +307,7 @@ async fn changed(lane: Option<&mut Lane>) {
     }
 }
 
-async fn heard(inquiry: Option<&mut Inquiry>) {
+async fn heard<S: Store>(inquiry: Option<&mut Inquiry<S>>) {
     match inquiry {
         Some(inquiry) => inquiry.changed().await,
         None => std::future::pending().await,

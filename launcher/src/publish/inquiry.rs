@@ -2,17 +2,19 @@
 //!
 //! Not for longer: a status changes whenever a member of the load balancer comes or goes, and each
 //! of many launchers would be sent the whole of it.
+//!
+//! It reads the claims of all managers, and the one status key of each manager that is concerned:
+//! never the statuses of other hosts, of which there may be very many.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::select_all;
-use presence::departure::{Change, Step};
 use presence::keys::StatusTree;
-use presence::keys::status::{BalancerStatusKey, StatusKey};
-use presence::mirror::{Connection, Mirror, Snapshot, View};
-use presence::model::{BalancerId, Kind, MemberId, MemberKey, Revision};
+use presence::keys::status::BalancerStatusKey;
+use presence::mirror::{Connection, Mirror, Snapshot};
+use presence::model::{BalancerId, MemberId, MemberKey};
 use presence::process::shutdown::{Shutdown, Trigger};
 use presence::status::{Managers, Record};
 use presence::store::{Entry, Store};
@@ -20,14 +22,15 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::answer::{Answer, Answers};
+use super::key_watch::{KeyState, KeyWatch};
 
 /// What is heard of some members. It ends when it is dropped.
-pub(super) struct Inquiry {
+pub(super) struct Inquiry<S> {
+    store: S,
+    keys: StatusTree,
     members: BTreeSet<MemberKey>,
-    managers: Heard<Managers>,
-    balancers: Vec<Heard<Reports>>,
-    _tasks: JoinSet<()>,
-    _end: Trigger,
+    managers: Claims,
+    statuses: BTreeMap<BalancerStatusKey, KeyWatch<Answer>>,
 }
 
 /// Everything that the managers say, at one moment.
@@ -36,42 +39,22 @@ pub(super) struct Hearing {
     pub answers: Answers,
 }
 
-struct Heard<V> {
-    snapshots: watch::Receiver<Option<Arc<Snapshot<V>>>>,
+/// The claims of all managers.
+struct Claims {
+    snapshots: watch::Receiver<Option<Arc<Snapshot<Managers>>>>,
     connection: watch::Receiver<Connection>,
+    _tasks: JoinSet<()>,
+    _end: Trigger,
 }
 
-impl Inquiry {
-    pub fn open<S: Store>(store: &S, keys: &StatusTree, members: BTreeSet<MemberKey>) -> Self {
-        let (end, shutdown) = Shutdown::manual();
-        let mut tasks = JoinSet::new();
-        let managers = (keys.managers_prefix(), Managers::new(keys.clone()));
-        let managers = follow(store, managers, &mut tasks, &shutdown);
-        let mut balancers: BTreeMap<&BalancerId, BTreeSet<MemberId>> = BTreeMap::new();
-        for member in &members {
-            let ours = balancers.entry(&member.balancer).or_default();
-            ours.insert(member.member.clone());
-        }
-        let balancers = balancers.into_iter().map(|(balancer, ours)| {
-            let empty = Reports {
-                keys: keys.clone(),
-                balancer: balancer.clone(),
-                ours: Arc::new(ours),
-                answers: Answers::new(),
-            };
-            let begin = match balancer.kind() {
-                Kind::Ipvs => keys.hosts_prefix(),
-                _ => format!("{}{balancer}", keys.aws_prefix()),
-            };
-            let what = (begin, empty);
-            follow(store, what, &mut tasks, &shutdown)
-        });
+impl<S: Store> Inquiry<S> {
+    pub fn open(store: &S, keys: StatusTree, members: BTreeSet<MemberKey>) -> Self {
         Self {
-            balancers: balancers.collect(),
-            managers,
+            managers: Claims::follow(store, &keys),
+            store: store.clone(),
+            keys,
             members,
-            _tasks: tasks,
-            _end: end,
+            statuses: BTreeMap::new(),
         }
     }
 
@@ -82,38 +65,94 @@ impl Inquiry {
 
     /// Whether etcd does not answer.
     pub fn is_away(&self) -> bool {
-        let lost = |connection: &Connection| matches!(connection, Connection::Lost(_));
-        let balancers = self.balancers.iter().map(|heard| &heard.connection);
-        let mut all = balancers.chain([&self.managers.connection]);
-        all.any(|connection| lost(&connection.borrow()))
+        let is_lost = |status: &KeyWatch<Answer>| status.state() == KeyState::Lost;
+        matches!(*self.managers.connection.borrow(), Connection::Lost(_))
+            || self.statuses.values().any(is_lost)
     }
 
     /// What is said; `None` while not all of it is known to be as it is.
-    pub fn hear(&self) -> Option<Hearing> {
+    pub fn hear(&mut self) -> Option<Hearing> {
+        let managers = self.managers.now()?.view.clone();
+        self.follow_concerned(&managers);
         let mut answers = Answers::new();
-        for heard in &self.balancers {
-            answers.extend(heard.now()?.view.answers.clone());
+        for (key, status) in &self.statuses {
+            match status.state() {
+                KeyState::Current(Some(answer)) => {
+                    answers.insert(key.clone(), answer);
+                }
+                KeyState::Current(None) => {}
+                KeyState::Starting | KeyState::Lost => return None,
+            }
         }
-        Some(Hearing {
-            managers: self.managers.now()?.view.clone(),
-            answers,
-        })
+        Some(Hearing { managers, answers })
+    }
+
+    /// Follows the statuses that the managers concerned write, and no others.
+    fn follow_concerned(&mut self, managers: &Managers) {
+        let mut balancers: BTreeMap<&BalancerId, BTreeSet<MemberId>> = BTreeMap::new();
+        for member in &self.members {
+            let ours = balancers.entry(&member.balancer).or_default();
+            ours.insert(member.member.clone());
+        }
+        let mut followed = std::mem::take(&mut self.statuses);
+        for (balancer, ours) in balancers {
+            for status in managers.concerned(balancer) {
+                let watch = followed.remove(&status).unwrap_or_else(|| {
+                    let (key, ours) = (self.keys.status(&status), ours.clone());
+                    KeyWatch::start(&self.store, key.clone(), move |entry| {
+                        answer(&key, entry, &ours)
+                    })
+                });
+                self.statuses.insert(status, watch);
+            }
+        }
     }
 
     /// Ready when something else is said. Cancel-safe.
     pub async fn changed(&mut self) {
-        let Self {
-            managers,
-            balancers,
-            ..
-        } = self;
-        let balancers = balancers.iter_mut().map(|heard| heard.changed().boxed());
-        select_all(balancers.chain([managers.changed().boxed()])).await;
+        let statuses = self.statuses.values_mut();
+        let statuses = statuses.map(|status| status.changed().boxed());
+        select_all(statuses.chain([self.managers.changed().boxed()])).await;
     }
 }
 
-impl<V: View> Heard<V> {
-    fn now(&self) -> Option<Arc<Snapshot<V>>> {
+fn answer(key: &str, entry: &Entry, ours: &BTreeSet<MemberId>) -> Option<Answer> {
+    match Record::from_json(&entry.value) {
+        Ok(record) => Some(Answer::new(record, ours)),
+        Err(error) => {
+            tracing::warn!(%key, "cannot read the status {key}: {error}");
+            None
+        }
+    }
+}
+
+impl Claims {
+    fn follow<S: Store>(store: &S, keys: &StatusTree) -> Self {
+        let (end, shutdown) = Shutdown::manual();
+        let (snapshots_there, snapshots) = watch::channel(None);
+        let (connection_there, connection) = watch::channel(Connection::Starting);
+        let mirror = Mirror {
+            store: store.clone(),
+            prefix: keys.managers_prefix(),
+            empty: Managers::new(keys.clone()),
+            replay: async { |_: &Managers| None },
+            absorbed: None,
+            told: None,
+            snapshots: snapshots_there,
+            connection: connection_there,
+            heartbeat: None,
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(mirror.run(shutdown));
+        Self {
+            snapshots,
+            connection,
+            _tasks: tasks,
+            _end: end,
+        }
+    }
+
+    fn now(&self) -> Option<Arc<Snapshot<Managers>>> {
         if *self.connection.borrow() != Connection::Following {
             return None;
         }
@@ -127,81 +166,4 @@ impl<V: View> Heard<V> {
             else => std::future::pending().await,
         }
     }
-}
-
-fn follow<S: Store, V: View>(
-    store: &S,
-    (prefix, empty): (String, V),
-    tasks: &mut JoinSet<()>,
-    shutdown: &Shutdown,
-) -> Heard<V> {
-    let (snapshots_there, snapshots) = watch::channel(None);
-    let (connection_there, connection) = watch::channel(Connection::Starting);
-    let mirror = Mirror {
-        store: store.clone(),
-        prefix,
-        empty,
-        replay: async { |_: &V| None },
-        absorbed: None,
-        told: None,
-        snapshots: snapshots_there,
-        connection: connection_there,
-        heartbeat: None,
-    };
-    tasks.spawn(mirror.run(shutdown.clone()));
-    Heard {
-        snapshots,
-        connection,
-    }
-}
-
-/// What the managers say of our members in one load balancer.
-#[derive(Debug, Clone)]
-struct Reports {
-    keys: StatusTree,
-    balancer: BalancerId,
-    ours: Arc<BTreeSet<MemberId>>,
-    answers: Answers,
-}
-
-impl Reports {
-    /// Keys on `lb10` begin as those on `lb1` do.
-    fn report(&self, key: &str) -> Option<BalancerStatusKey> {
-        match self.keys.parse(key) {
-            Ok(StatusKey::Balancer(report)) if *report.balancer() == self.balancer => Some(report),
-            _ => None,
-        }
-    }
-}
-
-impl View for Reports {
-    fn list(&mut self, key: &str, entry: &Entry) {
-        let Some(report) = self.report(key) else {
-            return;
-        };
-        match Record::from_json(&entry.value) {
-            Ok(record) => {
-                self.answers.insert(report, Answer::new(record, &self.ours));
-            }
-            Err(error) => {
-                tracing::warn!(%key, "{key} is no status that can be read: {error}");
-                self.answers.remove(&report);
-            }
-        }
-    }
-
-    fn apply(&mut self, step: Step) {
-        for change in step.changes {
-            match change {
-                Change::Put { key, entry } => self.list(&key, &entry),
-                Change::Gone { key, .. } => {
-                    if let Some(report) = self.report(&key) {
-                        self.answers.remove(&report);
-                    }
-                }
-            }
-        }
-    }
-
-    fn succeed(&mut self, _: &Self, _: Revision) {}
 }

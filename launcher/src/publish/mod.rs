@@ -36,6 +36,7 @@ mod answer;
 mod desk;
 mod inquiry;
 mod judge;
+mod key_watch;
 mod places;
 
 /// Which instance it is.

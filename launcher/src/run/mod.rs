@@ -61,7 +61,7 @@ use crate::runtime::ContainerRuntime;
 /// The driver shows that it is alive more often; Docker may take its time.
 const PROGRESS: Duration = Duration::from_mins(1);
 /// What is in the way is said again so often.
-const REMINDER: Duration = Duration::from_mins(5);
+pub(crate) const REMINDER: Duration = Duration::from_mins(5);
 /// What is left is ended if Docker says within this time what that is.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -5,6 +5,8 @@
 mod lives;
 mod managed;
 mod places;
+mod roles;
+mod scale;
 mod takeover;
 mod told;
 
