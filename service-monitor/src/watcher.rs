@@ -59,7 +59,11 @@ impl Instance {
                 since: seen.since,
             };
             let content = Content::Plain(host.encode());
-            wanted.keys.insert(self.key(), WantedKey::new(content));
+            let key = WantedKey {
+                delete_if_no_space: state == ServiceState::Down,
+                ..WantedKey::new(content)
+            };
+            wanted.keys.insert(self.key(), key);
         }
         wanted
     }

@@ -119,7 +119,11 @@ impl Places {
                 since,
             };
             let key = service_monitor::host(label, &place.id);
-            (key, WantedKey::new(Content::Plain(host.encode())))
+            let wanted = WantedKey {
+                delete_if_no_space: !ready,
+                ..WantedKey::new(Content::Plain(host.encode()))
+            };
+            (key, wanted)
         });
         Wanted {
             keys: keys.collect(),

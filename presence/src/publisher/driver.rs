@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch as latest;
 use tokio::time::{Instant, timeout};
 
-use super::heirs::Heirs;
+use super::heirs::{self, Heirs};
+use super::key::Bequest;
 use super::state::{State, Step};
 use super::tenure::{Memory, Tenure};
 use super::{Report, Standing, Wanted};
@@ -16,7 +17,7 @@ use crate::process::clock::sleep_until_some;
 use crate::process::health::Heartbeat;
 use crate::process::state_file::StateFile;
 use crate::store::watches::{Told, next};
-use crate::store::{Store, StoreError, WatchMessage};
+use crate::store::{Entry, Store, StoreError, WatchMessage};
 
 /// How long the keys may take to be deleted at the end. Where etcd is away
 /// for longer, the lease ends by itself.
@@ -184,7 +185,9 @@ impl<S: Store> Driver<S> {
             Step::Seek(name, lease) => self.seek(name, *lease).await,
             Step::Put(_, _, transaction)
             | Step::HandOver(_, transaction)
-            | Step::Delete(_, transaction) => {
+            | Step::Announce(_, transaction)
+            | Step::Delete(_, transaction)
+            | Step::Withhold(_, transaction) => {
                 let commit = self.store.commit(transaction.clone()).await;
                 commit.map(|commit| self.state.committed(&step, &commit))
             }
@@ -206,12 +209,9 @@ impl<S: Store> Driver<S> {
     async fn seek(&mut self, name: &str, lease: LeaseId) -> Result<(), StoreError> {
         let entry = self.store.get(name).await?.entry;
         let ours = entry.filter(|entry| entry.lease == Some(lease));
-        let bequest = match ours.zip(self.heirs.as_ref()) {
-            Some((entry, heirs)) => {
-                let all = self.store.list(&heirs.prefix, None).await?.entries;
-                heirs.bequeath(name, &entry, &all)
-            }
-            None => None,
+        let bequest = match ours {
+            Some(entry) => bequest(&self.store, self.heirs.as_ref(), name, &entry).await?,
+            None => Bequest::Nobody,
         };
         self.state.sought(name, bequest);
         Ok(())
@@ -253,6 +253,21 @@ impl<S: Store> Driver<S> {
             changed
         });
     }
+}
+
+async fn bequest<S: Store>(
+    store: &S,
+    successors: Option<&Heirs>,
+    name: &str,
+    entry: &Entry,
+) -> Result<Bequest, StoreError> {
+    if let Some(heirs) = successors {
+        let all = store.list(&heirs.prefix, None).await?.entries;
+        if let Some(gives) = heirs.bequeath(name, entry, &all) {
+            return Ok(Bequest::Heir(gives));
+        }
+    }
+    Ok(heirs::announce(name, entry).map_or(Bequest::Nobody, Bequest::Announce))
 }
 
 fn log_changes(before: &Report, now: &Report) {

@@ -45,18 +45,38 @@ impl Heirs {
     }
 }
 
+/// Writes a member's key once more, to announce that its deletion is explicit.
+/// `None`: it is not a member's key.
+pub(super) fn announce(name: &str, entry: &Entry) -> Option<Transaction> {
+    let parsed = MemberOptions::parse(&entry.value).ok()?;
+    if !parsed.unknown.is_empty() {
+        return None;
+    }
+    let mut options = object(entry)?;
+    options.insert("since".to_owned(), rank(entry).0.into());
+    options.insert("leaving".to_owned(), true.into());
+    let value = Value::Object(options).to_string();
+    let put = Transaction::default().and_put(name, value, entry.lease);
+    Some(put.when(name, Condition::ModRevision(entry.mod_revision)))
+}
+
 /// What the heir is left, until it writes what it wants itself. It has the
 /// rank that the member had: nothing changes for the load balancer.
 fn ranked(entry: &Entry) -> Vec<u8> {
-    let options = match &*entry.value {
-        value if value.starts_with(b"{") => serde_json::from_slice(value),
-        _ => Ok(Map::new()),
-    };
-    let Ok(mut options): Result<Map<String, Value>, _> = options else {
+    let Some(mut options) = object(entry) else {
         return entry.value.to_vec();
     };
+    options.remove("leaving");
     options.insert("since".to_owned(), rank(entry).0.into());
     Value::Object(options).to_string().into_bytes()
+}
+
+/// The value's options; without any if it has the default ones.
+fn object(entry: &Entry) -> Option<Map<String, Value>> {
+    match &*entry.value {
+        value if value.starts_with(b"{") => serde_json::from_slice(value).ok(),
+        _ => Some(Map::new()),
+    }
 }
 
 /// The first write of this incarnation.

@@ -6,6 +6,10 @@
 //! an operator's decision: it stays away until we are told to write it again.
 //! When the lease itself ended, everything is written again on a new one.
 //!
+//! Before a member's key is deleted, it is written once more with
+//! `"leaving": true`: whoever sees the delete then knows that it was explicit,
+//! also if the lease has ended since. Without space in etcd this is left out.
+//!
 //! Every key is deleted in a transaction of its own that compares its lease
 //! with ours: two members of one load balancer deleted in one revision would
 //! be read as a purge. The lease is never revoked, for the same reason.
@@ -66,12 +70,22 @@ pub struct WantedKey {
     /// Counts how often an operator said "publish": a higher number than
     /// before writes the key even where it was withdrawn or another has it.
     pub told: u64,
+    /// If etcd has no space for this value, the key is deleted until it can be
+    /// written: the value takes the key's owner out of service, and the value
+    /// that is there does not.
+    pub delete_if_no_space: bool,
 }
 
 impl WantedKey {
-    /// A key that nobody has said anything about.
+    /// A key that nobody has said anything about. A member that is not ready
+    /// must not stay in service for want of space.
     pub fn new(content: Content) -> Self {
-        Self { content, told: 0 }
+        let unready = |options: &Map<String, Value>| options.get("ready") == Some(&false.into());
+        Self {
+            delete_if_no_space: matches!(&content, Content::Member(options) if unready(options)),
+            content,
+            told: 0,
+        }
     }
 }
 

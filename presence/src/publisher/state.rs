@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(super) use self::step::Step;
-use self::step::step;
+use self::step::{May, step};
 use super::key::{Key, Leases, Need};
 use super::tenure::Tenure;
 use super::{Others, Report, Wanted};
@@ -42,6 +42,37 @@ pub(super) struct State {
     backoff: Backoff,
     not_before: Option<Instant>,
     trouble: Option<String>,
+    space: Space,
+}
+
+/// Whether etcd has space for writes.
+#[derive(Debug)]
+struct Space {
+    backoff: Backoff,
+    /// No write is tried before.
+    not_before: Option<Instant>,
+    /// Why the last write was refused.
+    trouble: Option<String>,
+}
+
+impl Space {
+    fn new() -> Self {
+        Self {
+            backoff: backoff(),
+            not_before: None,
+            trouble: None,
+        }
+    }
+
+    fn refused(&mut self, why: String, now: Instant) {
+        self.trouble = Some(why);
+        self.not_before = Some(now + self.backoff.failed());
+    }
+
+    /// Until when nothing is written.
+    fn waits_until(&self, now: Instant) -> Option<Instant> {
+        self.not_before.filter(|not_before| *not_before > now)
+    }
 }
 
 impl State {
@@ -60,6 +91,7 @@ impl State {
             backoff: backoff(),
             not_before: None,
             trouble: None,
+            space: Space::new(),
         }
     }
 
@@ -139,11 +171,15 @@ impl State {
     fn step(&mut self, now: Instant, of_own: bool) -> Option<Step> {
         let (own, lags) = (self.own.as_ref(), self.lags());
         let is_meant = |name: &String| (own == Some(name)) == of_own;
+        let may = May {
+            inherit: own.is_some() && !of_own,
+            write: self.space.waits_until(now).is_none(),
+        };
         let mut ready = self.keys.iter_mut().filter(|(name, _)| is_meant(name));
         ready.find_map(|(name, key)| match key.waits_until(now) {
             Some(_) => None,
             None if lags && !of_own && key.leaves() => None,
-            None => step(name, key, &self.leases, own.is_some() && !of_own),
+            None => step(name, key, &self.leases, may),
         })
     }
 
@@ -176,6 +212,10 @@ impl State {
         let keys = self.keys.values();
         let keys = keys.filter_map(|key| match key.need(&self.leases) {
             Some(_) if lags && key.leaves() => None,
+            Some(Need::Put(_)) => {
+                let waits = key.waits_until(now).max(self.space.waits_until(now));
+                Some(waits.unwrap_or(now))
+            }
             Some(_) => Some(key.waits_until(now).unwrap_or(now)),
             None => key.awaits_until(),
         });
@@ -203,11 +243,15 @@ impl State {
             gone: self.gone.clone(),
             passed_on: self.passed_on.clone(),
             may_be_more: self.survey.is_some(),
-            trouble: self.trouble.clone(),
+            trouble: self.trouble.clone().or_else(|| self.space.trouble.clone()),
             ..Report::default()
         }
     }
 }
+
+/// A request may take 5 s until it is known that its endpoint does not answer.
+/// At a TTL of 8 s, the renewal over another endpoint is still in time.
+const RENEWALS: u32 = 6;
 
 fn backoff() -> Backoff {
     let (first, longest) = WAITS;

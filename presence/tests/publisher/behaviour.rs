@@ -104,7 +104,8 @@ pub async fn a_new_value_keeps_the_rank(store: impl Store) {
     publisher.stop().await;
 }
 
-/// Each in a revision of its own: two at once would be a purge.
+/// Each in a revision of its own: two at once would be a purge. Each is
+/// announced.
 pub async fn what_is_wanted_no_longer_is_deleted_alone(store: impl Store) {
     let keys = ["/lbManager/a/1", "/lbManager/a/2", "/lbManager/a/3"];
     let wanted = keys.map(|key| (key, weight(1)));
@@ -128,7 +129,16 @@ pub async fn what_is_wanted_no_longer_is_deleted_alone(store: impl Store) {
         let WatchMessage::Events { events, .. } = watch.next().await.unwrap() else {
             continue;
         };
-        gone.extend(events.iter().map(Event::revision));
+        for event in events {
+            if let Event::Delete {
+                revision, previous, ..
+            } = event
+            {
+                let previous = options(&previous.unwrap());
+                assert_eq!(previous["leaving"], json!(true), "{previous}");
+                gone.push(revision);
+            }
+        }
     }
     gone.dedup();
     assert_eq!(gone.len(), keys.len());

@@ -177,7 +177,11 @@ impl Running {
 fn wanted(keys: &[(&str, Content)], told: u64) -> Wanted {
     let keys = keys.iter().map(|(key, content)| {
         let content = content.clone();
-        ((*key).to_owned(), WantedKey { content, told })
+        let wanted = WantedKey {
+            told,
+            ..WantedKey::new(content)
+        };
+        ((*key).to_owned(), wanted)
     });
     Wanted {
         keys: keys.collect(),

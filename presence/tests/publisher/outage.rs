@@ -1,11 +1,14 @@
 use std::time::{Duration, Instant};
 
 use presence::publisher::{Report, Standing};
-use presence::store::Store;
+use presence::store::etcd::{EtcdConfig, EtcdStore};
 use presence::store::memory::MemoryStore;
+use presence::store::{Store, Transaction};
 use serde_json::json;
+use testbed::etcd::Etcd;
+use testbed::wait;
 
-use crate::{KEY, Running, TTL, entry, options, started, weight};
+use crate::{DEADLINE, KEY, Running, TTL, entry, member, options, started, weight};
 
 async fn trouble(publisher: &mut Running) -> Report {
     publisher
@@ -140,4 +143,43 @@ async fn a_store_that_hangs_for_minutes_costs_few_calls_and_no_member() {
     publisher.published(KEY, Some(first)).await;
     assert_eq!(store.counts().writes, before.writes + 1);
     publisher.stop().await;
+}
+
+#[tokio::test]
+async fn etcd_without_space_takes_members_out_and_has_them_back_when_there_is_space() {
+    let quota = 16 << 20;
+    let quota = format!("--quota-backend-bytes={quota}");
+    let etcd = Etcd::builder().arg(quota).start().await.unwrap();
+    let store = EtcdStore::connect(EtcdConfig::plain([etcd.endpoint()]))
+        .await
+        .unwrap();
+    let mut publisher = Running::start(&store, &[(KEY, weight(1))]);
+    let (first, lease) = publisher.published(KEY, None).await;
+    let value = "x".repeat(1 << 20);
+    while store
+        .commit(Transaction::put("/fill", value.clone()))
+        .await
+        .is_ok()
+    {}
+
+    publisher.want(&[(KEY, member(json!({"ready": false})))], 0);
+    let without = trouble(&mut publisher).await.trouble.unwrap();
+    assert!(without.contains("etcdctl alarm disarm"), "{without}");
+    let is_away = |report: &Report| matches!(report.keys[KEY], Standing::Pending { .. });
+    publisher.until("deletion", is_away).await;
+    let is_deleted = || async { entry(&store, KEY).await.is_none() };
+    wait::until_true("deletion of the key", DEADLINE, is_deleted)
+        .await
+        .unwrap();
+    assert!(store.keep_alive(lease).await.unwrap());
+
+    store.commit(Transaction::delete("/fill")).await.unwrap();
+    etcd.compact_now().await.unwrap();
+    etcd.defrag().await.unwrap();
+    etcd.etcdctl(&["alarm", "disarm"]).await.unwrap();
+    publisher.published(KEY, Some(first)).await;
+    let again = options(&entry(&store, KEY).await.unwrap());
+    assert_eq!(again, json!({"ready": false, "since": first.0}));
+    publisher.stop().await;
+    assert!(entry(&store, KEY).await.is_none());
 }

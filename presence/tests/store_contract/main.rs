@@ -12,11 +12,14 @@ use std::time::Duration;
 use presence::model::Revision;
 use presence::store::etcd::{EtcdConfig, EtcdStore};
 use presence::store::memory::MemoryStore;
-use presence::store::{Event, Store, Transaction, Watch, WatchMessage};
+use presence::store::{Event, Store, StoreError, Transaction, Watch, WatchMessage};
 use testbed::etcd::Etcd;
 
 /// Longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Bytes that etcd may use; more than any other test here writes.
+const QUOTA: usize = 32 << 20;
 
 /// A store, and what an administrator does to it.
 trait Rig {
@@ -25,6 +28,9 @@ trait Rig {
     fn store(&self) -> &Self::Store;
 
     async fn compact(&self, to: Revision);
+
+    /// Writes until etcd's quota is used up.
+    async fn use_up_space(&self);
 }
 
 struct InMemory(MemoryStore);
@@ -39,6 +45,10 @@ impl Rig for InMemory {
     async fn compact(&self, to: Revision) {
         self.0.compact(to);
     }
+
+    async fn use_up_space(&self) {
+        self.0.set_full(true);
+    }
 }
 
 struct Real {
@@ -48,7 +58,8 @@ struct Real {
 
 impl Real {
     async fn start() -> Self {
-        let etcd = Etcd::start().await.unwrap();
+        let quota = format!("--quota-backend-bytes={QUOTA}");
+        let etcd = Etcd::builder().arg(quota).start().await.unwrap();
         let config = EtcdConfig::plain([etcd.endpoint()]);
         let store = EtcdStore::connect(config).await.unwrap();
         Self { etcd, store }
@@ -64,6 +75,19 @@ impl Rig for Real {
 
     async fn compact(&self, to: Revision) {
         self.etcd.compact(to.0).await.unwrap();
+    }
+
+    async fn use_up_space(&self) {
+        let value = vec![b'x'; 1 << 20];
+        for _ in 0..=QUOTA >> 20 {
+            let filled = self.store.commit(Transaction::put("/fill", value.clone()));
+            match filled.await {
+                Ok(_) => {}
+                Err(StoreError::NoSpace { .. }) => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("more was written than the quota allows");
     }
 }
 
@@ -107,7 +131,8 @@ contract! {
         refuses_the_same_key_twice,
         deletes_all_below_a_prefix_at_once,
         deletes_once_what_is_named_twice,
-        takes_values_of_a_megabyte;
+        takes_values_of_a_megabyte,
+        without_space_deletes_and_renewals_work_and_nothing_is_written;
     watching:
         tells_what_happens_afterwards,
         resumes_behind_a_revision,

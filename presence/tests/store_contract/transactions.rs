@@ -158,3 +158,33 @@ pub async fn takes_values_of_a_megabyte(rig: &impl Rig) {
             .all(|(_, entry)| *entry.value == *value)
     );
 }
+
+pub async fn without_space_deletes_and_renewals_work_and_nothing_is_written(rig: &impl Rig) {
+    let store = rig.store();
+    let lease = store.grant(Duration::from_mins(1)).await.unwrap();
+    let on_lease = Transaction::default().and_put("/a", "1", Some(lease));
+    store.commit(on_lease).await.unwrap();
+    rig.use_up_space().await;
+
+    let put = Transaction::put("/b", "2");
+    let with_delete = put.clone().and_delete("/a");
+    let never = put.clone().when("/a", Condition::Absent);
+    for refused in [put, with_delete, never] {
+        let error = store.commit(refused).await.unwrap_err();
+        assert!(matches!(error, StoreError::NoSpace { .. }), "{error}");
+        assert!(
+            error.to_string().contains("etcdctl alarm disarm"),
+            "{error}"
+        );
+    }
+    let granted = store.grant(Duration::from_mins(1)).await;
+    assert!(
+        matches!(granted, Err(StoreError::NoSpace { .. })),
+        "{granted:?}"
+    );
+
+    assert!(store.keep_alive(lease).await.unwrap());
+    let delete = Transaction::delete("/a").when("/a", Condition::Lease(lease));
+    assert!(store.commit(delete).await.unwrap().succeeded);
+    assert_eq!(value(store, "/a").await, None);
+}

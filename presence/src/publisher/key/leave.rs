@@ -7,10 +7,12 @@ use crate::store::Transaction;
 
 /// Who has a key after us.
 #[derive(Debug)]
-pub(super) enum Bequest {
+pub(in crate::publisher) enum Bequest {
     /// That was not asked yet, or may have changed.
     Unknown,
     Nobody,
+    /// Nobody, and this announces that it is deleted.
+    Announce(Transaction),
     /// Whom this gives it.
     Heir(Transaction),
 }
@@ -48,20 +50,22 @@ impl Key {
         }
     }
 
-    /// What hands it over, if there is somebody to have it.
-    pub fn sought(&mut self, bequest: Option<Transaction>) {
-        self.bequest = bequest.map_or(Bequest::Nobody, Bequest::Heir);
+    pub fn sought(&mut self, bequest: Bequest) {
+        self.bequest = bequest;
     }
 
-    pub fn is_sought(&self) -> bool {
-        !matches!(self.bequest, Bequest::Unknown)
+    /// Its deletion is announced, or cannot be: it is deleted now.
+    pub fn announced(&mut self) {
+        self.bequest = Bequest::Nobody;
     }
 
-    pub fn bequest(&self) -> Option<Transaction> {
-        match &self.bequest {
-            Bequest::Heir(gives) => Some(gives.clone()),
-            Bequest::Unknown | Bequest::Nobody => None,
-        }
+    pub fn bequest(&self) -> &Bequest {
+        &self.bequest
+    }
+
+    /// Whether its value is known to be of no member.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Whether it is to go.

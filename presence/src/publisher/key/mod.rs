@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use self::leave::Bequest;
+pub(super) use self::leave::Bequest;
 use self::sight::{Holder, Seen, Trust};
 use super::tenure::Tenure;
 use super::{Content, Standing, WantedKey};
@@ -52,6 +52,8 @@ pub(super) enum Need {
     Put(Option<Condition>),
     /// Delete it, if it is on this lease.
     Delete(LeaseId),
+    /// Delete it, if it is on this lease, until there is space to write it.
+    Withhold(LeaseId),
     /// It is no longer our business.
     Forget,
 }
@@ -66,6 +68,17 @@ enum Claim {
     Theirs,
     /// An operator's decision.
     Withdrawn,
+}
+
+/// Whether etcd has space for the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Space {
+    /// As far as it is known.
+    Enough,
+    /// The last write was refused.
+    Refused,
+    /// The key is being deleted, or was, until there is space for it.
+    Withheld,
 }
 
 /// Whether an earlier life of this process, which it goes on with, had the key.
@@ -110,6 +123,9 @@ pub(super) struct Key {
     /// An operator's word in the value that was last seen on our lease.
     drain: Option<Value>,
     bequest: Bequest,
+    /// The value that was wanted last is of no member.
+    is_plain: bool,
+    space: Space,
     trouble: Option<String>,
     backoff: Backoff,
     not_before: Option<Instant>,
@@ -118,6 +134,8 @@ pub(super) struct Key {
 impl Key {
     pub fn new(wanted: WantedKey, backoff: Backoff) -> Self {
         Self {
+            is_plain: matches!(wanted.content, Content::Plain(_)),
+            space: Space::Enough,
             wanted: Some(wanted),
             past: Past::Perhaps,
             claim: Claim::New,
@@ -146,6 +164,7 @@ impl Key {
             claim: Claim::Mine,
             tried: Some(lease),
             held_on: Some(lease),
+            is_plain: false,
             ..Self::new(WantedKey::new(Content::Plain(Vec::new())), backoff)
         }
     }
@@ -162,6 +181,9 @@ impl Key {
             }
             Some(before) if wanted.content != before.content => {
                 self.outdated = true;
+                if self.space == Space::Refused {
+                    self.space = Space::Enough;
+                }
                 self.not_before = None;
             }
             Some(_) => {}
@@ -224,11 +246,49 @@ impl Key {
             (Claim::New, _) => Some(Need::Put(None)),
             (Claim::Theirs | Claim::Mine, None) => Some(Need::Put(Some(Condition::Absent))),
             (Claim::Mine, Some(holder)) => {
+                if let Some(lease) = leases.current.filter(|lease| self.must_not_stay(*lease)) {
+                    return Some(Need::Withhold(lease));
+                }
                 let moves = holder.lease != leases.current || self.outdated;
                 let still_ours = holder.lease.map(Condition::Lease);
                 moves.then_some(Need::Put(still_ours))
             }
             (Claim::Theirs, Some(_)) | (Claim::Withdrawn, _) => None,
+        }
+    }
+
+    /// Whether the value that is there, on this lease, keeps in service what is
+    /// wanted out of service, and cannot be changed.
+    fn must_not_stay(&self, lease: LeaseId) -> bool {
+        let deletes = self
+            .wanted
+            .as_ref()
+            .is_some_and(|wanted| wanted.delete_if_no_space);
+        deletes && self.space != Space::Enough && self.outdated && self.held_on == Some(lease)
+    }
+
+    /// The write was refused for want of space: nothing has changed.
+    pub fn refused(&mut self) {
+        if self.space == Space::Enough {
+            self.space = Space::Refused;
+        }
+        if self.seen.is_some() && self.trust == Trust::Doubtful {
+            self.trust = Trust::Sure;
+        }
+    }
+
+    /// It is about to be deleted until there is space.
+    pub fn withholding(&mut self) {
+        self.space = Space::Withheld;
+        self.doubt();
+    }
+
+    /// It was deleted, or was not ours.
+    pub fn was_withheld(&mut self, at: Revision, deleted: bool) {
+        if deleted {
+            self.know(at, None);
+        } else {
+            self.space = Space::Enough;
         }
     }
 
@@ -269,6 +329,7 @@ impl Key {
         self.held_on = Some(lease);
         self.first.get_or_insert(at);
         self.outdated = false;
+        self.space = Space::Enough;
         self.works();
     }
 
@@ -308,7 +369,9 @@ impl Key {
             (Claim::Theirs, _, Some(holder)) => Standing::StandingBy {
                 holder: holder.lease,
             },
-            (Claim::Mine, _, Some(holder)) if holder.lease == leases.current => {
+            (Claim::Mine, _, Some(holder))
+                if holder.lease == leases.current && self.space != Space::Withheld =>
+            {
                 match holder.lease {
                     Some(lease) => Standing::Published {
                         at: holder.written,

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::super::Content;
 use super::super::heirs::rank;
-use super::{Bequest, Claim, Key, Leases, Past};
+use super::{Bequest, Claim, Key, Leases, Past, Space};
 use crate::model::{LeaseId, MemberOptions, Revision};
 use crate::store::{Entry, Event};
 
@@ -92,7 +92,8 @@ impl Key {
             Event::Delete { previous, .. } => {
                 self.hear(event.revision(), None);
                 let was_on = previous.as_ref().map_or(self.held_on, |entry| entry.lease);
-                if was_on.is_some() && was_on == leases.current {
+                let by_us = self.space == Space::Withheld;
+                if !by_us && was_on.is_some() && was_on == leases.current {
                     self.question = was_on;
                 }
             }
@@ -137,6 +138,9 @@ impl Key {
                 self.outdated |= !self.is_in(entry) || self.is_of_another(entry);
             }
             Claim::Mine => self.outdated |= self.is_of_another(entry),
+        }
+        if self.is_in(entry) {
+            self.space = Space::Enough;
         }
         self.claim = Claim::Mine;
         self.question = None;
@@ -202,6 +206,7 @@ impl Key {
     /// nothing in it.
     pub fn forget_history(&mut self) {
         self.forget_seen();
+        self.space = Space::Enough;
         self.first = None;
         self.question = None;
     }

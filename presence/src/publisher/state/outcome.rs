@@ -2,19 +2,20 @@
 
 use tokio::time::Instant;
 
-use super::super::key::{Key, Leases};
-use super::{State, Step, backoff};
+use super::super::key::{Bequest, Key, Leases};
+use super::{RENEWALS, Space, State, Step, backoff};
 use crate::model::{LeaseId, Revision};
-use crate::store::{Commit, Event, Fetched, Header, StoreError, Transaction};
+use crate::store::{Commit, Event, Fetched, Header, StoreError};
 
 impl State {
     /// `asked`: when the request was sent.
     pub fn granted(&mut self, lease: LeaseId, asked: Instant) {
+        self.space = Space::new();
         self.leases.current = Some(lease);
         self.leases.had.insert(lease);
         let now = self.header.map(|header| header.revision);
         self.leases.since = self.leases.since.or(now);
-        self.renew_at = Some(asked + self.ttl / 3);
+        self.renew_at = Some(asked + self.ttl / RENEWALS);
         self.works();
     }
 
@@ -22,7 +23,7 @@ impl State {
     pub fn renewed(&mut self, lease: LeaseId, alive: bool, asked: Instant) {
         self.works();
         if alive {
-            self.renew_at = Some(asked + self.ttl / 3);
+            self.renew_at = Some(asked + self.ttl / RENEWALS);
             for key in self.keys.values_mut() {
                 key.lease_lives(lease);
             }
@@ -72,8 +73,8 @@ impl State {
         }
     }
 
-    /// What hands the key over, if there is somebody to have it.
-    pub fn sought(&mut self, name: &str, bequest: Option<Transaction>) {
+    /// Who has the key after us.
+    pub fn sought(&mut self, name: &str, bequest: Bequest) {
         self.works();
         if let Some(key) = self.keys.get_mut(name) {
             key.sought(bequest);
@@ -82,7 +83,24 @@ impl State {
 
     pub fn committed(&mut self, step: &Step, commit: &Commit) {
         self.works();
+        let writes = matches!(
+            step,
+            Step::Put(..) | Step::HandOver(..) | Step::Announce(..)
+        );
+        if writes && commit.succeeded {
+            self.space = Space::new();
+        }
         match step {
+            Step::Announce(name, _) => {
+                if let Some(key) = self.keys.get_mut(name) {
+                    key.announced();
+                }
+            }
+            Step::Withhold(name, _) => {
+                if let Some(key) = self.keys.get_mut(name) {
+                    key.was_withheld(commit.header.revision, commit.succeeded);
+                }
+            }
             Step::Put(name, lease, _) if commit.succeeded => {
                 if let Some(key) = self.keys.get_mut(name) {
                     key.written(commit.header.revision, *lease);
@@ -125,6 +143,18 @@ impl State {
     }
 
     pub fn failed(&mut self, step: &Step, error: &StoreError, now: Instant) {
+        if matches!(error, StoreError::NoSpace { .. }) {
+            self.has_no_space(step, error, now);
+            return;
+        }
+        if let Step::Announce(name, _) = step
+            && !matches!(error, StoreError::Unavailable { .. })
+            && let Some(key) = self.keys.get_mut(name)
+        {
+            // It goes all the same.
+            key.announced();
+            return;
+        }
         let everybody = matches!(error, StoreError::Unavailable { .. }) || step.key().is_none();
         if let Some(key) = step.key().and_then(|name| self.keys.get_mut(name)) {
             key.doubt();
@@ -140,6 +170,22 @@ impl State {
         }
         if let StoreError::LeaseGone(lease) = error {
             self.lost(*lease);
+        }
+    }
+
+    /// Only writes wait for space; what can be done without goes on.
+    fn has_no_space(&mut self, step: &Step, error: &StoreError, now: Instant) {
+        self.works();
+        self.space.refused(error.to_string(), now);
+        let Some(key) = step.key().and_then(|name| self.keys.get_mut(name)) else {
+            return;
+        };
+        match step {
+            Step::HandOver(..) | Step::Announce(..) => key.announced(),
+            _ => {
+                key.refused();
+                key.held_up(error);
+            }
         }
     }
 

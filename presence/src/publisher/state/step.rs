@@ -1,6 +1,6 @@
 //! One call to the store, and which one a key needs.
 
-use super::super::key::{Key, Leases, Need};
+use super::super::key::{Bequest, Key, Leases, Need};
 use crate::model::LeaseId;
 use crate::store::{Condition, Transaction};
 
@@ -21,8 +21,12 @@ pub(in crate::publisher) enum Step {
     Seek(String, LeaseId),
     /// Put the key on another's lease.
     HandOver(String, Transaction),
+    /// Write the key once more, to announce its deletion.
+    Announce(String, Transaction),
     /// Delete the key.
     Delete(String, Transaction),
+    /// Delete the key until etcd has space for what it is to hold.
+    Withhold(String, Transaction),
 }
 
 impl Step {
@@ -34,27 +38,35 @@ impl Step {
             | Self::Put(key, ..)
             | Self::Seek(key, _)
             | Self::HandOver(key, _)
-            | Self::Delete(key, _) => Some(key),
+            | Self::Announce(key, _)
+            | Self::Delete(key, _)
+            | Self::Withhold(key, _) => Some(key),
         }
     }
 }
 
-/// `inherited`: somebody may have it after us.
-pub(super) fn step(name: &str, key: &mut Key, leases: &Leases, inherited: bool) -> Option<Step> {
+/// What the surroundings of a key allow.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct May {
+    /// Somebody may have it after us.
+    pub inherit: bool,
+    /// etcd has space, as far as it is known.
+    pub write: bool,
+}
+
+pub(super) fn step(name: &str, key: &mut Key, leases: &Leases, may: May) -> Option<Step> {
     let name = name.to_owned();
     match (key.need(leases)?, leases.current) {
         (Need::Forget, _) => None,
         (Need::Read, _) => Some(Step::Read(name)),
         (Need::Lease(lease), _) => Some(Step::Renew(lease)),
-        (Need::Delete(lease), _) if inherited && !key.is_sought() => Some(Step::Seek(name, lease)),
-        (Need::Delete(lease), _) => {
-            if let Some(bequest) = key.bequest() {
-                return Some(Step::HandOver(name, bequest));
-            }
-            let delete =
-                Transaction::delete(name.as_str()).when(name.as_str(), Condition::Lease(lease));
-            Some(Step::Delete(name, delete))
+        (Need::Delete(lease), _) => Some(leave(name, key, lease, may)),
+        (Need::Withhold(lease), _) => {
+            key.withholding();
+            let delete = delete(&name, lease);
+            Some(Step::Withhold(name, delete))
         }
+        (Need::Put(_), _) if !may.write => None,
         (Need::Put(_), None) => Some(Step::Grant),
         (Need::Put(condition), Some(lease)) => {
             let mut put = Transaction::default().and_put(name.as_str(), key.value(), Some(lease));
@@ -65,4 +77,24 @@ pub(super) fn step(name: &str, key: &mut Key, leases: &Leases, inherited: bool) 
             Some(Step::Put(name, lease, put))
         }
     }
+}
+
+fn leave(name: String, key: &Key, lease: LeaseId, may: May) -> Step {
+    if !may.write {
+        let delete = delete(&name, lease);
+        return Step::Delete(name, delete);
+    }
+    match key.bequest() {
+        Bequest::Unknown if may.inherit || !key.is_plain() => Step::Seek(name, lease),
+        Bequest::Heir(gives) => Step::HandOver(name, gives.clone()),
+        Bequest::Announce(puts) => Step::Announce(name, puts.clone()),
+        Bequest::Unknown | Bequest::Nobody => {
+            let delete = delete(&name, lease);
+            Step::Delete(name, delete)
+        }
+    }
+}
+
+fn delete(name: &str, lease: LeaseId) -> Transaction {
+    Transaction::delete(name).when(name, Condition::Lease(lease))
 }

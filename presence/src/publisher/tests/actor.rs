@@ -71,6 +71,10 @@ impl Publisher {
         self.leases.extend(self.driver.state.report().lease);
         if let Some(key) = key {
             let after = store.peek(&key);
+            if matches!(step, Step::Withhold(..)) {
+                // Whose delete it was cannot be told if the answer is lost.
+                self.forbidden.remove(&key);
+            }
             self.check(store, &step, &key, before.as_ref(), after.as_ref())
                 .await;
             if let Some(Standing::Published { .. }) = self.standing(&key) {
@@ -92,7 +96,7 @@ impl Publisher {
             return;
         }
         match (step, before, after) {
-            (Step::Delete(..), Some(before), None) => {
+            (Step::Delete(..) | Step::Withhold(..), Some(before), None) => {
                 let its = before
                     .lease
                     .is_some_and(|lease| self.leases.contains(&lease));
@@ -117,6 +121,14 @@ impl Publisher {
                 let since = options(after).get("since").and_then(Value::as_i64);
                 let ranked = since.is_none_or(|since| since < after.mod_revision.0);
                 assert!(ranked || !self.history_is_whole, "{since:?} in {after:?}");
+            }
+            (Step::Announce(..), Some(before), Some(after)) => {
+                let its = before
+                    .lease
+                    .is_some_and(|lease| self.leases.contains(&lease));
+                assert!(its && after.lease == before.lease, "{before:?} {after:?}");
+                assert_eq!(options(after).get("leaving"), Some(&true.into()));
+                assert_eq!(rank(after), rank(before), "{key}");
             }
             (Step::HandOver(..), Some(before), Some(after)) => {
                 let is_its = |entry: &Entry| {
@@ -154,7 +166,11 @@ impl Publisher {
                     self.taking.insert((*key).to_owned());
                 }
                 let wanted = self.wanted.keys.entry((*key).to_owned());
-                wanted.or_insert_with(|| WantedKey::new(content(0))).content = content(value);
+                let wanted = wanted.or_insert_with(|| WantedKey::new(content(0)));
+                *wanted = WantedKey {
+                    told: wanted.told,
+                    ..WantedKey::new(content(value))
+                };
             }
         }
         self.announce();

@@ -39,6 +39,7 @@ pub(super) enum Happening {
     OperatorEdits(usize),
     AnswerIsLost,
     CallFails,
+    StoreIsFull(bool),
     WatchesBreak,
     SnapshotIsTaken,
     SnapshotIsRestored,
@@ -62,6 +63,7 @@ pub(super) fn happening() -> impl Strategy<Value = Happening> {
         1 => key.prop_map(OperatorEdits),
         1 => Just(AnswerIsLost),
         1 => Just(CallFails),
+        1 => any::<bool>().prop_map(StoreIsFull),
         1 => Just(WatchesBreak),
         1 => Just(SnapshotIsTaken),
         1 => Just(SnapshotIsRestored),
@@ -117,6 +119,7 @@ impl World {
             }
             AnswerIsLost => store.lose_next_answers(1),
             CallFails => store.fail_next(1),
+            StoreIsFull(is_full) => store.set_full(is_full),
             WatchesBreak => store.break_watches(),
             SnapshotIsTaken => self.snapshot = store.snapshot(),
             SnapshotIsRestored => {
@@ -165,6 +168,7 @@ impl World {
     async fn operator(&self, transaction: Transaction) {
         self.store.lose_next_answers(0);
         self.store.fail_next(0);
+        self.store.set_full(false);
         self.store.commit(transaction).await.unwrap();
     }
 
@@ -227,6 +231,7 @@ impl World {
     pub(super) async fn settle(&mut self) {
         self.store.lose_next_answers(0);
         self.store.fail_next(0);
+        self.store.set_full(false);
         let mut quiet = 0;
         for _ in 0..PATIENCE {
             let mut moved = false;
