@@ -1,7 +1,7 @@
 //! Explicit deletes, up to the last key of the tree.
 
 use crate::real::{A, B, Rig, key, status_key};
-use crate::world::assert_never_frozen;
+use crate::world::{LONG, assert_never_frozen, put_leased};
 
 #[tokio::test]
 async fn the_only_key_of_the_only_balancer_is_deleted_while_the_manager_runs() {
@@ -38,4 +38,25 @@ async fn the_only_key_of_the_only_balancer_is_deleted_after_the_manager_was_kill
     rig.until_registered("web", &[]).await;
     rig.until_gone(&status_key("web")).await;
     assert_never_frozen(&rig).await;
+}
+
+#[tokio::test]
+async fn a_key_that_says_leaving_was_deleted_explicitly_although_its_lease_is_gone() {
+    let mut rig = Rig::serving("web", &[A]).await;
+    let lease = rig.etcd.lease_grant(LONG).await.unwrap();
+    put_leased(&rig, "web", &[B], lease).await;
+    rig.until_serving("web", &[A, B]).await;
+    // Without A it is the last one, which an expired lease never removes.
+    rig.del("web", A).await;
+    rig.until_registered("web", &[B]).await;
+    rig.stop().await;
+    let leaving = r#"{"leaving": true}"#;
+    rig.etcd
+        .put_with_lease(&key("web", B), leaving, lease)
+        .await
+        .unwrap();
+    rig.del("web", B).await;
+    rig.etcd.lease_revoke(lease).await.unwrap();
+    rig.run().await;
+    rig.until_registered("web", &[]).await;
 }

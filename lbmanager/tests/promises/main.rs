@@ -6,6 +6,7 @@
 #[path = "../support/real.rs"]
 mod real;
 
+mod acknowledgement;
 mod deletes;
 mod failover;
 mod roles;
