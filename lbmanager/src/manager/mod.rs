@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::OptionFuture;
 use presence::keys::status::ManagerRole;
 use presence::keys::{KeyError, StatusTree};
 use presence::mirror::{Connection, Snapshot};
@@ -107,20 +108,27 @@ pub struct Manager<S: Store> {
 }
 
 impl<S: Store> Manager<S> {
-    /// Manages until shutdown, or with `once` until everything is at rest.
+    /// Manages until shutdown, or with `once` until everything is at rest, at
+    /// most until that time.
     /// Whether everything was as the tree says at the end.
-    pub async fn run(mut self, once: bool) -> Result<bool, ManagerError> {
+    pub async fn run(mut self, once: Option<Instant>) -> Result<bool, ManagerError> {
+        let end = OptionFuture::from(once.map(sleep_until));
+        tokio::pin!(end);
         let mut turn = interval(TURN);
         loop {
             self.heartbeat.beat();
             self.take_in().await;
-            if once && self.is_at_rest() {
+            if once.is_some() && self.is_at_rest() {
                 break;
             }
             tokio::select! {
                 biased;
                 // All cancel-safe: what was missed is still there when asked again.
                 () = self.shutdown.triggered() => break,
+                Some(()) = &mut end => {
+                    self.report_missing();
+                    break;
+                }
                 Some(_) = self.mirrors.join_next() => {
                     // Told to end, a mirror may be faster than this loop.
                     if self.shutdown.is_triggered() {
@@ -367,6 +375,23 @@ impl<S: Store> Manager<S> {
                 let rest = reports.get(id).map(|report| report.rest);
                 matches!(rest, Some(Rest::InSync | Rest::Forgotten))
             })
+    }
+
+    /// Time is up: which load balancers are not in line with the tree, and why.
+    fn report_missing(&self) {
+        if self.told.is_none() {
+            tracing::error!("the tree could not be read in time (--timeout); nothing was changed");
+        }
+        let reports = self.reports.borrow();
+        for id in self.fleet.ids() {
+            let report = reports.get(id);
+            let why = match report.map(|report| (report.rest, &report.error)) {
+                Some((Rest::InSync | Rest::Forgotten, _)) => continue,
+                Some((_, Some((error, _)))) => error,
+                _ => "it was not finished",
+            };
+            tracing::error!("{id}: not in line with the tree in time (--timeout): {why}");
+        }
     }
 
     fn show(&mut self, snapshot: Option<&Snapshot<Tree>>) {

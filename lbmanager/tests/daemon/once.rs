@@ -1,3 +1,5 @@
+use testbed::aws::{Bucket, Class, Effect, Fault};
+
 use crate::real::{A, B, C, REGION, Rig, config};
 
 #[tokio::test]
@@ -99,4 +101,36 @@ async fn a_dry_run_once_exits_with_2_where_something_would_change() {
     rig.aws.load_balancer(REGION, "web").instances([A]);
     rig.launch.ended().await.said(0, &[]);
     assert!(rig.aws.calls().writes().is_empty());
+}
+
+#[tokio::test]
+async fn once_exits_with_2_where_aws_does_not_answer_in_time() {
+    let mut rig = Rig::idle().await;
+    rig.aws.create(REGION, "web");
+    rig.put("web", &[A]).await;
+    rig.aws.faults().add(Fault::new(Effect::InternalFailure));
+    rig.set(|launch| launch.arg("--once").arg("--timeout=3s"));
+    let missing = ["elb/eu-west-1/web: not in line", "InternalFailure"];
+    rig.launch.ended().await.said(2, &missing);
+    rig.set(|launch| launch.arg("--dry-run"));
+    rig.launch.ended().await.said(2, &missing);
+    rig.aws.faults().clear();
+    let none = Bucket {
+        burst: 0.0,
+        per_second: 0.0,
+    };
+    rig.aws.throttle(Class::Describe, Some(none));
+    rig.launch.ended().await.said(2, &["elb/eu-west-1/web"]);
+}
+
+#[tokio::test]
+async fn once_waits_for_what_fails_only_for_a_moment() {
+    let mut rig = Rig::idle().await;
+    rig.aws.create(REGION, "web");
+    rig.put("web", &[A]).await;
+    let fault = Fault::new(Effect::InternalFailure).times(2);
+    rig.aws.faults().add(fault);
+    rig.set(|launch| launch.arg("--once"));
+    rig.launch.ended().await.said(0, &[]);
+    assert_eq!(rig.lb("web").registered(), crate::real::set(&[A]));
 }

@@ -131,7 +131,7 @@ impl Host {
         };
         let task = tokio::spawn(async move {
             if let Some(manager) = manager::start(parts).await? {
-                manager.run(false).await?;
+                manager.run(None).await?;
             }
             Ok(())
         });

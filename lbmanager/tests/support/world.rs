@@ -174,7 +174,7 @@ impl World {
         };
         let task = tokio::spawn(async move {
             if let Some(manager) = manager::start(parts).await.unwrap() {
-                manager.run(false).await.unwrap();
+                manager.run(None).await.unwrap();
             }
         });
         self.manager = Some(Running {

@@ -25,6 +25,7 @@ use presence::process::{duration, logging};
 use presence::store::Store;
 use presence::store::etcd::count_v2_keys;
 use prometheus_client::registry::Registry;
+use tokio::time::{Instant, timeout_at};
 
 use super::backends::{self, Take};
 use super::{CHANGES, TreeArgs};
@@ -79,6 +80,11 @@ pub struct RunArgs {
     /// Bring everything in line once and exit: 0 when in sync, 2 when not
     #[arg(long)]
     once: bool,
+
+    /// With --once: exit after this time also if something is missing
+    #[arg(long, value_name = "DURATION", default_value = "5m", requires = "once",
+          value_parser = duration::parse)]
+    timeout: Duration,
 }
 
 pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
@@ -119,7 +125,8 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         parts.store.get(&tree).await?;
     }
     tokio::spawn(warn_of_v2_keys(args.tree.clone()));
-    let managing = Box::pin(manage(parts, args.once));
+    let once = args.once.then(|| Instant::now() + args.timeout);
+    let managing = Box::pin(manage(parts, once));
     daemon.run(registry, managing).await
 }
 
@@ -138,18 +145,27 @@ async fn warn_of_v2_keys(tree: TreeArgs) {
     }
 }
 
-async fn manage<S: Store>(parts: Parts<S>, once: bool) -> Result<ExitCode, Failure> {
-    let Some(manager) = manager::start(parts)
-        .await
-        .map_err(Failure::configuration)?
-    else {
+/// `once` is until when everything is to be in line.
+async fn manage<S: Store>(parts: Parts<S>, once: Option<Instant>) -> Result<ExitCode, Failure> {
+    let start = manager::start(parts);
+    let started = match once {
+        Some(until) => match timeout_at(until, start).await {
+            Ok(started) => started,
+            Err(_) => {
+                tracing::error!("etcd could not be read in time (--timeout); nothing was changed");
+                return Ok(ExitCode::from(CHANGES));
+            }
+        },
+        None => start.await,
+    };
+    let Some(manager) = started.map_err(Failure::configuration)? else {
         return Ok(ExitCode::SUCCESS);
     };
     let in_sync = manager.run(once).await.map_err(|error| match error {
         ManagerError::Taken(_) => Failure::configuration(error),
         ManagerError::TaskEnded(_) => Failure::unexpected(error),
     })?;
-    if once && !in_sync {
+    if once.is_some() && !in_sync {
         return Ok(ExitCode::from(CHANGES));
     }
     Ok(ExitCode::SUCCESS)
