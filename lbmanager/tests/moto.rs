@@ -20,6 +20,10 @@ impl Theirs {
     /// A manager that works on moto, where there are a load balancer and some
     /// instances.
     async fn start() -> Self {
+        Self::with_resync("2s").await
+    }
+
+    async fn with_resync(resync: &str) -> Self {
         let moto = Moto::start().await.unwrap();
         moto.create_load_balancer(REGION, "web").await.unwrap();
         let mut instances = Vec::new();
@@ -31,7 +35,7 @@ impl Theirs {
         rig.set(|launch| {
             launch
                 .env("AWS_ENDPOINT_URL", moto.url())
-                .arg("--resync=2s")
+                .arg(format!("--resync={resync}"))
         });
         rig.run().await;
         Self {
@@ -125,4 +129,27 @@ async fn a_load_balancer_that_does_not_exist_is_told() {
         .unwrap();
     rig.until_status("ghost", "it is found", |status| status["error"].is_null())
         .await;
+}
+
+#[tokio::test]
+async fn one_deregistered_by_hand_is_back_before_another_that_is_deleted_leaves() {
+    let theirs = Theirs::with_resync("1h").await;
+    let [a, b, _] = theirs.instances();
+    let rig = &theirs.rig;
+    rig.put("web", &[a, b]).await;
+    rig.until_serving("web", &[a, b]).await;
+    theirs.moto.deregister(REGION, "web", &[a]).await.unwrap();
+    rig.del("web", b).await;
+    theirs.until_registered(&[a]).await;
+    rig.until_serving("web", &[a]).await;
+    let log = rig.log();
+    let place = |words: String| {
+        log.rfind(&words)
+            .unwrap_or_else(|| panic!("{words}: {log}"))
+    };
+    let (registered, deregistered) = (
+        place(format!("registered {a}")),
+        place(format!("deregistered {b}")),
+    );
+    assert!(registered < deregistered, "{log}");
 }

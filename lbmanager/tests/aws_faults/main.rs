@@ -8,5 +8,6 @@ mod contact;
 mod counts;
 mod errors;
 mod health;
+mod observation;
 mod single;
 mod slow;

@@ -64,6 +64,11 @@ impl LbHandle {
         self.set(|lb| lb.list_draining = list)
     }
 
+    /// Instances that DescribeInstanceHealth leaves out when not asked for them; at first none.
+    pub fn without_health(self, ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.set(|lb| lb.without_health = ids.into_iter().map(Into::into).collect())
+    }
+
     /// Whether balancing is across zones; at first not.
     pub fn cross_zone(self, cross_zone: bool) -> Self {
         self.set(|lb| lb.cross_zone = cross_zone)

@@ -149,14 +149,12 @@ async fn warn_of_v2_keys(tree: TreeArgs) {
 async fn manage<S: Store>(parts: Parts<S>, once: Option<Instant>) -> Result<ExitCode, Failure> {
     let start = manager::start(parts);
     let started = match once {
-        Some(until) => match timeout_at(until, start).await {
-            Ok(started) => started,
-            Err(_) => {
-                tracing::error!("etcd could not be read in time (--timeout); nothing was changed");
-                return Ok(ExitCode::from(CHANGES));
-            }
-        },
-        None => start.await,
+        Some(until) => timeout_at(until, start).await,
+        None => Ok(start.await),
+    };
+    let Ok(started) = started else {
+        tracing::error!("etcd could not be read in time (--timeout); nothing was changed");
+        return Ok(ExitCode::from(CHANGES));
     };
     let Some(manager) = started.map_err(Failure::configuration)? else {
         return Ok(ExitCode::SUCCESS);

@@ -125,6 +125,8 @@ pub(in crate::aws) struct LoadBalancer {
     pub list_draining: bool,
     pub cross_zone: bool,
     pub created: SystemTime,
+    /// Left out by DescribeInstanceHealth when not asked for.
+    pub without_health: BTreeSet<String>,
     overrides: BTreeMap<String, Health>,
     registered: BTreeMap<String, Registration>,
     leaving: BTreeMap<String, Leaving>,
@@ -141,6 +143,7 @@ impl LoadBalancer {
             list_draining: false,
             cross_zone: false,
             created: SystemTime::now(),
+            without_health: BTreeSet::new(),
             overrides: BTreeMap::new(),
             registered: BTreeMap::new(),
             leaving: BTreeMap::new(),
@@ -176,6 +179,7 @@ impl LoadBalancer {
     pub(super) fn known(&self) -> BTreeSet<String> {
         let mut known = self.registered();
         known.extend(self.leaving());
+        known.retain(|id| !self.without_health.contains(id));
         known
     }
 
