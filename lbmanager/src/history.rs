@@ -1,40 +1,50 @@
 //! Whether etcd's history is the one that this manager knows, also across a
-//! restart of either. Pure, but for the file it is kept in.
+//! restart of either. Pure, but for the file in the state directory.
+//!
+//! The memory belongs to an [`Identity`]: a manager with another prefix, host
+//! ID or cluster has none, and loses none.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
-use presence::model::{BalancerId, Revision};
+use presence::keys::Tree;
+use presence::keys::status::{ManagerRole, StatusWriter};
+use presence::model::{HostId, Revision};
 use presence::process::state_file::{StateError, StateFile};
-use presence::store::Header;
+use presence::status::{Frozen, Marker};
+use presence::store::{Entry, Header, Transaction};
 use presence::watch_state::Replaced;
 use serde::{Deserialize, Serialize};
 
-/// What is remembered in the state directory.
+use crate::identity::Identity;
+
+/// Memories of other identities that are kept, the newest ones.
+const IDENTITIES: usize = 32;
+
+/// What is remembered of one identity.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Memory {
-    /// etcd's cluster ID.
-    cluster: u64,
     /// The highest revision seen.
     revision: Revision,
-    /// The mod_revision of each status that this manager wrote.
-    statuses: BTreeMap<String, Revision>,
-    /// Set while nothing may be removed.
-    replaced: Option<Note>,
+    /// The mod_revision of the marker when this manager last wrote or saw it.
+    marker: Revision,
+    /// Up to here the statuses contain every change of the tree.
+    absorbed: Revision,
+    /// Set while removals are frozen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frozen: Option<Frozen>,
 }
 
-/// When and how it was seen that the history was replaced.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Note {
-    /// When.
-    pub at: Timestamp,
-    /// How.
-    pub why: String,
+/// The content of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// The one used last is the last.
+    identities: Vec<(Identity, Memory)>,
 }
 
-/// Removals are frozen: the history was replaced, and no operator has released
-/// it yet.
+/// Removals are frozen: etcd's history was reset, and no operator has released
+/// them yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Freeze {
     /// How that was detected, and what ends it.
@@ -44,178 +54,348 @@ pub struct Freeze {
     pub revision: Revision,
 }
 
-/// Remembers, compares, and says whether removals are held.
+/// Remembers, compares, and says whether removals are frozen, for each role of
+/// this process.
 #[derive(Debug)]
 pub struct History {
-    memory: Memory,
-    saved: Memory,
+    roles: BTreeMap<ManagerRole, Guard>,
+    content: Content,
+    saved: Content,
     /// `None`: nothing is remembered beyond this process (`--dry-run`).
-    file: Option<StateFile<Memory>>,
+    file: Option<StateFile<Content>>,
+}
+
+/// The memory of one role, and the marker that its status writes carry.
+#[derive(Debug)]
+struct Guard {
+    identity: Identity,
+    memory: Memory,
+    marker: MarkerWriter,
+}
+
+/// Adds a role's marker to transactions that write its statuses. Clones write
+/// the same marker.
+#[derive(Debug, Clone, Default)]
+pub struct MarkerWriter(Arc<Mutex<Written>>);
+
+#[derive(Debug, Default)]
+struct Written {
+    /// `None`: nothing is written (`--dry-run`, tests).
+    key: Option<String>,
+    value: Vec<u8>,
+    revision: Revision,
+}
+
+impl MarkerWriter {
+    /// The transaction with the marker in it.
+    #[must_use]
+    pub fn add_to(&self, transaction: Transaction) -> Transaction {
+        let written = self.written();
+        match &written.key {
+            Some(key) => transaction.and_put(key.clone(), written.value.clone(), None),
+            None => transaction,
+        }
+    }
+
+    /// Such a transaction was committed at this revision.
+    pub fn committed(&self, revision: Revision) {
+        let mut written = self.written();
+        written.revision = written.revision.max(revision);
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl History {
-    /// Reads what is remembered.
-    pub fn open(file: StateFile<Memory>) -> Result<Self, StateError> {
-        let memory = file.read()?.unwrap_or_default();
+    /// Reads what is remembered. It belongs to this tree, host and these roles,
+    /// and to a cluster that is not known yet: see [`History::identify`].
+    pub fn open(
+        file: StateFile<Content>,
+        tree: &Tree,
+        host: &HostId,
+        roles: impl IntoIterator<Item = ManagerRole>,
+    ) -> Result<Self, StateError> {
+        let content = file.read()?.unwrap_or_default();
         Ok(Self {
-            saved: memory.clone(),
-            memory,
+            saved: content.clone(),
+            content,
             file: Some(file),
+            ..Self::forgetful(tree, host, roles)
         })
     }
 
     /// Remembers nothing beyond this process.
-    pub fn forgetful() -> Self {
+    pub fn forgetful(
+        tree: &Tree,
+        host: &HostId,
+        roles: impl IntoIterator<Item = ManagerRole>,
+    ) -> Self {
+        let roles = roles.into_iter();
         Self {
-            memory: Memory::default(),
-            saved: Memory::default(),
+            roles: roles
+                .map(|role| (role, Guard::new(role, tree, host)))
+                .collect(),
+            content: Content::default(),
+            saved: Content::default(),
             file: None,
         }
     }
 
-    /// Why removals are held, if they are.
-    pub fn frozen(&self) -> Option<String> {
-        self.memory.replaced.as_ref().map(|note| {
-            format!(
-                "the history of etcd was replaced ({}, seen {:.0}); look at what would be removed \
-                 with lbmanager status, then let it go with lbmanager release --all",
-                note.why, note.at
-            )
-        })
+    /// The roles of this process.
+    pub fn roles(&self) -> BTreeSet<ManagerRole> {
+        self.roles.keys().copied().collect()
     }
 
-    /// What is remembered. To be taken before the store is asked: what is
-    /// written while it answers is newer than its answer.
-    pub fn known(&self) -> Memory {
-        self.memory.clone()
+    /// The marker of a role, for those who write its statuses.
+    pub fn marker(&self, role: ManagerRole) -> MarkerWriter {
+        let guard = self.roles.get(&role);
+        guard.map(|guard| guard.marker.clone()).unwrap_or_default()
     }
 
-    /// Compares an answer of the store, and the status records in it, with
-    /// what was known before it was asked. How the history was replaced, if it
-    /// was.
+    /// This is the cluster that answers: recalls what is remembered of it.
+    pub fn identify(&mut self, cluster: u64) {
+        for guard in self.roles.values_mut() {
+            guard.identity.cluster = cluster;
+            guard.memory = self.content.recall(&guard.identity);
+            let mut written = guard.marker.written();
+            written.value = marker_value(cluster, None, guard.memory.absorbed);
+            written.revision = guard.memory.marker;
+        }
+    }
+
+    /// Why etcd's history is not the one that this role remembers, if so. The
+    /// answers are of linearizable reads that began after `known` was taken.
     pub fn check(
-        &mut self,
+        &self,
+        role: ManagerRole,
         known: &Memory,
         answer: Header,
-        statuses: &BTreeMap<BalancerId, Revision>,
-        now: Timestamp,
-    ) -> Option<Replaced> {
-        if known.revision == Revision::default() {
-            self.accept(answer, statuses);
-            return None;
-        }
+        marker: Option<&Entry>,
+    ) -> Option<String> {
+        let guard = self.roles.get(&role)?;
         let remembered = Header {
-            cluster: known.cluster,
+            cluster: guard.identity.cluster,
             revision: known.revision,
         };
-        let statuses = by_name(statuses);
-        let verdict = Replaced::check(remembered, answer);
-        let replaced = verdict.err().or_else(|| self.lost_status(known, &statuses));
-        self.memory.cluster = answer.cluster;
-        if let Some(replaced) = &replaced {
-            self.replaced(&replaced.to_string(), now);
-            self.memory.revision = answer.revision;
-            self.memory.statuses = statuses;
-        } else {
-            self.memory.revision = self.memory.revision.max(answer.revision);
-            for (id, revision) in statuses {
-                let newest = self.memory.statuses.entry(id).or_default();
-                *newest = revision.max(*newest);
-            }
+        if let Err(reset) = Replaced::check(remembered, answer) {
+            return Some(reset.to_string());
         }
-        replaced
+        let lost = |what: String| Some(format!("the marker of this manager {what}"));
+        match marker {
+            None if known.marker > Revision::default() => {
+                lost(format!("was of revision {} and is gone", known.marker))
+            }
+            None => None,
+            Some(entry) if entry.mod_revision < known.marker => lost(format!(
+                "was of revision {} and is of revision {} now",
+                known.marker, entry.mod_revision
+            )),
+            Some(entry) => Marker::copied(entry, answer),
+        }
     }
 
-    /// One that this manager deleted since is no loss.
-    fn lost_status(
-        &self,
-        known: &Memory,
-        statuses: &BTreeMap<String, Revision>,
-    ) -> Option<Replaced> {
-        let mut known = known.statuses.iter();
-        let lost = known.find_map(|(id, remembered)| match statuses.get(id) {
-            None if self.memory.statuses.contains_key(id) => {
-                Some(format!("the status of {id} is gone"))
-            }
-            Some(now) if now < remembered => Some(format!(
-                "the status of {id} is of revision {now}, older than {remembered}"
-            )),
-            _ => None,
-        });
-        lost.map(Replaced::Lost)
+    /// What this role remembers; to be taken before etcd is read.
+    pub fn known(&mut self, role: ManagerRole) -> Memory {
+        self.note_commits();
+        let guard = self.roles.get(&role);
+        guard.map(|guard| guard.memory.clone()).unwrap_or_default()
     }
 
     /// The store is at this revision at least.
     pub fn seen(&mut self, header: Header) {
-        if header.cluster == self.memory.cluster {
-            self.memory.revision = self.memory.revision.max(header.revision);
+        for guard in self.roles.values_mut() {
+            if guard.identity.cluster == header.cluster {
+                guard.memory.revision = guard.memory.revision.max(header.revision);
+            }
         }
     }
 
-    /// This manager wrote a status at this revision.
-    pub fn wrote(&mut self, id: &BalancerId, revision: Revision) {
-        self.memory.statuses.insert(id.to_string(), revision);
-        self.memory.revision = self.memory.revision.max(revision);
-    }
-
-    /// This manager deleted a status.
-    pub fn forgot(&mut self, id: &BalancerId) {
-        self.memory.statuses.remove(&id.to_string());
-    }
-
-    /// The history was replaced: nothing may be removed from now on.
-    pub fn replaced(&mut self, why: &str, now: Timestamp) {
-        if self.memory.replaced.is_none() {
-            tracing::error!(
-                "the history of etcd was replaced ({why}): members are still added, but none is \
-                 removed until somebody has looked and says: lbmanager release --all"
-            );
-            self.memory.replaced = Some(Note {
-                at: now,
-                why: why.to_owned(),
-            });
-        }
-    }
-
-    /// This is the history from now on.
-    pub fn accept(&mut self, answer: Header, statuses: &BTreeMap<BalancerId, Revision>) {
-        self.memory = Memory {
-            cluster: answer.cluster,
-            revision: answer.revision,
-            statuses: by_name(statuses),
-            ..Memory::default()
+    /// The marker is in etcd like this. From now on the history is compared
+    /// with it.
+    pub fn accept(&mut self, role: ManagerRole, header: Header, marker: &Entry) {
+        let Some(guard) = self.roles.get_mut(&role) else {
+            return;
         };
+        guard.memory.revision = header.revision;
+        guard.memory.marker = marker.mod_revision;
+        let parsed = Marker::parse(&marker.value);
+        let absorbed = parsed.map_or(Revision::default(), |marker| marker.absorbed);
+        guard.memory.absorbed = guard.memory.absorbed.max(absorbed);
+        let mut written = guard.marker.written();
+        written.revision = marker.mod_revision;
+        written.value = marker_value(
+            header.cluster,
+            Some(marker.create_revision),
+            guard.memory.absorbed,
+        );
+    }
+
+    /// Removals of this role are frozen.
+    pub fn freeze(&mut self, role: ManagerRole, frozen: Frozen) {
+        if let Some(guard) = self.roles.get_mut(&role) {
+            guard.memory.frozen = Some(frozen);
+        }
+    }
+
+    /// The tree was read again at this revision after a reset: what was
+    /// absorbed before belongs to another history.
+    pub fn reloaded(&mut self, role: ManagerRole, revision: Revision) {
+        if let Some(guard) = self.roles.get_mut(&role) {
+            guard.memory.absorbed = revision;
+        }
+    }
+
+    /// An operator has released this role.
+    pub fn thaw(&mut self, role: ManagerRole) {
+        if let Some(guard) = self.roles.get_mut(&role) {
+            guard.memory.frozen = None;
+        }
+    }
+
+    /// Since when and why this role is frozen.
+    pub fn frozen(&self, role: ManagerRole) -> Option<&Frozen> {
+        self.roles.get(&role)?.memory.frozen.as_ref()
+    }
+
+    /// The same for planners, of each role that is frozen.
+    pub fn freezes(&self) -> BTreeMap<ManagerRole, Freeze> {
+        let roles = self.roles.keys();
+        roles
+            .filter_map(|role| Some((*role, self.freeze_of(*role)?)))
+            .collect()
+    }
+
+    fn freeze_of(&self, role: ManagerRole) -> Option<Freeze> {
+        let frozen = self.frozen(role)?;
+        Some(Freeze {
+            why: frozen_message(frozen).into(),
+            revision: frozen.revision,
+        })
+    }
+
+    /// Up to where the statuses of all roles contain every change.
+    pub fn absorbed(&self) -> Revision {
+        let absorbed = self.roles.values().map(|guard| guard.memory.absorbed);
+        absorbed.min().unwrap_or_default()
+    }
+
+    /// The same for one role.
+    pub fn absorbed_by(&self, role: ManagerRole) -> Revision {
+        let guard = self.roles.get(&role);
+        guard.map(|guard| guard.memory.absorbed).unwrap_or_default()
+    }
+
+    /// They do up to this revision.
+    pub fn absorb(&mut self, revision: Revision) {
+        for guard in self.roles.values_mut() {
+            guard.memory.absorbed = guard.memory.absorbed.max(revision);
+            let mut written = guard.marker.written();
+            if let Some(marker) = Marker::parse(&written.value) {
+                let absorbed = guard.memory.absorbed;
+                written.value = Marker { absorbed, ..marker }.to_json();
+            }
+        }
     }
 
     /// Whether there is something to save.
-    pub fn is_dirty(&self) -> bool {
-        self.memory != self.saved
+    pub fn is_dirty(&mut self) -> bool {
+        self.note_commits();
+        for guard in self.roles.values() {
+            self.content.remember(&guard.identity, &guard.memory);
+        }
+        self.content != self.saved
     }
 
     /// Writes it to the state directory, if it changed.
     pub fn save(&mut self) -> Result<(), StateError> {
-        if let Some(file) = &mut self.file
-            && self.memory != self.saved
-        {
-            file.write(&self.memory)?;
+        if self.is_dirty() {
+            if let Some(file) = &mut self.file {
+                file.write(&self.content)?;
+            }
+            self.saved = self.content.clone();
         }
-        self.saved = self.memory.clone();
         Ok(())
+    }
+
+    fn note_commits(&mut self) {
+        for guard in self.roles.values_mut() {
+            let committed = guard.marker.written().revision;
+            guard.memory.marker = guard.memory.marker.max(committed);
+            guard.memory.revision = guard.memory.revision.max(committed);
+        }
     }
 }
 
-fn by_name(statuses: &BTreeMap<BalancerId, Revision>) -> BTreeMap<String, Revision> {
-    let statuses = statuses.iter();
-    statuses
-        .map(|(id, revision)| (id.to_string(), *revision))
-        .collect()
+impl Guard {
+    fn new(role: ManagerRole, tree: &Tree, host: &HostId) -> Self {
+        let key = tree.status().written(&StatusWriter::of(role, host));
+        let written = Written {
+            key: Some(key),
+            ..Written::default()
+        };
+        Self {
+            identity: Identity {
+                cluster: 0,
+                prefix: tree.to_string(),
+                host: host.clone(),
+                role,
+            },
+            memory: Memory::default(),
+            marker: MarkerWriter(Arc::new(Mutex::new(written))),
+        }
+    }
+}
+
+impl Content {
+    fn recall(&self, identity: &Identity) -> Memory {
+        let mut known = self.identities.iter();
+        let found = known.find(|(other, _)| other == identity);
+        found.map(|(_, memory)| memory.clone()).unwrap_or_default()
+    }
+
+    fn remember(&mut self, identity: &Identity, memory: &Memory) {
+        let mut known = self.identities.iter_mut();
+        match known.find(|(other, _)| other == identity) {
+            Some((_, remembered)) => remembered.clone_from(memory),
+            None if identity.cluster == 0 => {}
+            None => {
+                self.identities.push((identity.clone(), memory.clone()));
+                let surplus = self.identities.len().saturating_sub(IDENTITIES);
+                self.identities.drain(..surplus);
+            }
+        }
+    }
+}
+
+/// What an operator is told of a freeze.
+pub fn frozen_message(frozen: &Frozen) -> String {
+    format!(
+        "the history of etcd was reset ({}, seen {:.0}): check what would be removed with \
+         lbmanager status, then release it with lbmanager release --all",
+        frozen.why, frozen.at
+    )
+}
+
+fn marker_value(cluster: u64, created: Option<Revision>, absorbed: Revision) -> Vec<u8> {
+    Marker {
+        cluster,
+        created,
+        absorbed,
+    }
+    .to_json()
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use jiff::Timestamp;
+
     use super::*;
 
-    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    const ROLE: ManagerRole = ManagerRole::Aws;
 
     fn header(cluster: u64, revision: i64) -> Header {
         Header {
@@ -224,89 +404,116 @@ mod tests {
         }
     }
 
-    fn statuses(of: &[(&str, i64)]) -> BTreeMap<BalancerId, Revision> {
-        of.iter()
-            .map(|(id, revision)| (id.parse().unwrap(), Revision(*revision)))
-            .collect()
+    fn marker(cluster: u64, created: i64, mod_revision: i64) -> Entry {
+        Entry {
+            value: marker_value(cluster, Some(Revision(created)), Revision(0)).into(),
+            create_revision: Revision(created),
+            mod_revision: Revision(mod_revision),
+            lease: None,
+        }
     }
 
-    fn check(
-        history: &mut History,
-        answer: Header,
-        statuses: &BTreeMap<BalancerId, Revision>,
-        now: Timestamp,
-    ) {
-        let known = history.known();
-        history.check(&known, answer, statuses, now);
+    fn history() -> History {
+        let tree = Tree::new("/lbManager").unwrap();
+        History::forgetful(&tree, &"host-1".parse().unwrap(), [ROLE])
     }
 
     fn known() -> History {
-        let mut history = History::forgetful();
-        check(
-            &mut history,
-            header(1, 10),
-            &statuses(&[("elb/us-east-1/a", 7)]),
-            NOW,
-        );
-        assert_eq!(history.frozen(), None, "nothing to compare with");
+        let mut history = history();
+        history.identify(1);
+        history.accept(ROLE, header(1, 10), &marker(1, 3, 7));
         history
     }
 
-    #[test]
-    fn the_same_history_going_on_holds_nothing() {
-        let mut history = known();
-        check(
-            &mut history,
-            header(1, 12),
-            &statuses(&[("elb/us-east-1/a", 9)]),
-            NOW,
-        );
-        assert_eq!(history.frozen(), None);
+    fn check(history: &mut History, answer: Header, marker: Option<&Entry>) -> Option<String> {
+        let known = history.known(ROLE);
+        history.check(ROLE, &known, answer, marker)
     }
 
     #[test]
-    fn a_lower_revision_another_cluster_or_a_lost_status_hold_removals() {
-        let same = statuses(&[("elb/us-east-1/a", 7)]);
-        let older = statuses(&[("elb/us-east-1/a", 6)]);
-        for (answer, statuses) in [
-            (header(1, 9), same.clone()),
-            (header(2, 99), same),
-            (header(1, 99), older),
-            (header(1, 99), BTreeMap::new()),
-        ] {
-            let mut history = known();
-            check(&mut history, answer, &statuses, NOW);
-            assert!(history.frozen().is_some(), "{answer:?} {statuses:?}");
-            check(&mut history, answer, &statuses, NOW);
-            assert!(history.frozen().is_some(), "until somebody says so");
-            history.accept(answer, &statuses);
-            assert_eq!(history.frozen(), None);
+    fn the_same_history_going_on_is_no_reset() {
+        let mut history = known();
+        for (revision, written) in [(10, 7), (12, 7), (12, 11)] {
+            let marker = marker(1, 3, written);
+            assert_eq!(
+                check(&mut history, header(1, revision), Some(&marker)),
+                None
+            );
         }
     }
 
     #[test]
-    fn a_status_that_we_deleted_is_not_missed() {
-        let mut history = known();
-        history.forgot(&"elb/us-east-1/a".parse().unwrap());
-        check(&mut history, header(1, 12), &BTreeMap::new(), NOW);
-        assert_eq!(history.frozen(), None);
+    fn a_lower_revision_and_a_lost_older_or_copied_marker_are_resets() {
+        let ours = marker(1, 3, 7);
+        let copy = Entry {
+            create_revision: Revision(20),
+            mod_revision: Revision(20),
+            ..ours.clone()
+        };
+        for (answer, found) in [
+            (header(1, 9), Some(&ours)),
+            (header(2, 99), Some(&ours)),
+            (header(1, 99), Some(&marker(1, 3, 6))),
+            (header(1, 99), None),
+            (header(1, 99), Some(&copy)),
+        ] {
+            let why = check(&mut known(), answer, found);
+            assert!(why.is_some(), "{answer:?} {found:?}");
+        }
     }
 
     #[test]
-    fn what_is_written_or_deleted_while_etcd_answers_is_newer_than_the_answer() {
+    fn an_unknown_identity_has_no_memory_but_knows_a_copy() {
+        let mut history = history();
+        history.identify(1);
+        assert_eq!(check(&mut history, header(1, 2), None), None);
+        assert_eq!(
+            check(&mut history, header(1, 9), Some(&marker(1, 3, 7))),
+            None
+        );
+        let copy = marker(2, 3, 7);
+        assert!(check(&mut history, header(1, 9), Some(&copy)).is_some());
+    }
+
+    #[test]
+    fn each_identity_keeps_its_memory() {
         let mut history = known();
-        let (a, b) = ("elb/us-east-1/a".parse().unwrap(), "elb/us-east-1/b");
-        let before = history.known();
-        history.wrote(&a, Revision(13));
-        let answer = statuses(&[("elb/us-east-1/a", 7), (b, 9)]);
-        let verdict = history.check(&before, header(1, 12), &answer, NOW);
-        assert_eq!(verdict, None);
-        let before = history.known();
-        history.forgot(&a);
-        let verdict = history.check(&before, header(1, 14), &statuses(&[(b, 9)]), NOW);
-        assert_eq!((verdict, history.frozen()), (None, None));
-        let older = statuses(&[(b, 8)]);
-        let before = history.known();
-        assert!(history.check(&before, header(1, 15), &older, NOW).is_some());
+        assert!(history.is_dirty());
+        history.identify(2);
+        assert_eq!(check(&mut history, header(2, 1), None), None);
+        history.identify(1);
+        assert!(check(&mut history, header(1, 9), None).is_some());
+    }
+
+    #[test]
+    fn a_commit_while_etcd_answers_is_newer_than_the_answer() {
+        let mut history = known();
+        let before = history.known(ROLE);
+        history.marker(ROLE).committed(Revision(13));
+        let found = marker(1, 3, 7);
+        assert_eq!(
+            history.check(ROLE, &before, header(1, 12), Some(&found)),
+            None
+        );
+        assert!(check(&mut history, header(1, 14), Some(&found)).is_some());
+    }
+
+    #[test]
+    fn a_freeze_ends_with_a_thaw_only() {
+        let mut history = known();
+        let frozen = Frozen {
+            why: "a test".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            revision: Revision(4),
+        };
+        history.freeze(ROLE, frozen);
+        history.accept(ROLE, header(1, 4), &marker(1, 4, 4));
+        assert_eq!(history.freeze_of(ROLE).unwrap().revision, Revision(4));
+        assert_eq!(
+            check(&mut history, header(1, 5), Some(&marker(1, 4, 4))),
+            None
+        );
+        history.thaw(ROLE);
+        assert_eq!(history.freeze_of(ROLE), None);
     }
 }

@@ -129,6 +129,15 @@ impl BalancerTree {
             .any(|class| self.members.contains_key(&(class, member.clone())))
     }
 
+    /// Whether it is known why the member is not listed.
+    pub fn explains(&self, member: &MemberId) -> bool {
+        let known = |class| self.departures.get(&(class, member.clone()));
+        let mut departures = [Class::Multiple, Class::Single]
+            .into_iter()
+            .filter_map(known);
+        self.purged.is_some() || departures.any(|gone| gone.cause != Cause::Unknown)
+    }
+
     /// How many members came, were written again, or departed since.
     pub fn changes_after(&self, revision: Revision) -> usize {
         let listed = self.members.values().map(|listed| listed.mod_revision);
@@ -152,6 +161,23 @@ impl BalancerTree {
 }
 
 impl Tree {
+    /// Whether there is no member and no config.
+    pub fn has_no_key(&self) -> bool {
+        self.balancers.values().all(|balancer| balancer.is_empty())
+    }
+
+    /// Whether all keys of the tree before are gone, and not known why.
+    pub fn was_emptied_unseen_since(&self, before: &Self) -> bool {
+        if before.has_no_key() || !self.has_no_key() {
+            return false;
+        }
+        before.balancers.iter().any(|(id, listed)| {
+            let now = self.balancer(id);
+            let mut members = listed.members.keys().map(|(_, member)| member);
+            members.any(|member| now.is_none_or(|now| !now.explains(member)))
+        })
+    }
+
     /// An empty tree below that prefix.
     pub fn new(keys: Arc<keys::Tree>) -> Self {
         Self {

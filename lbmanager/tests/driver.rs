@@ -212,13 +212,9 @@ async fn when_all_leases_expire_at_once_half_of_the_members_stay() {
     );
     assert!(world.backend.gaps().is_empty());
     let key = support::status().release(&World::id());
-    world.put(&key, "").await;
+    let released = world.release(&key).await;
     world.until_registered(&[]).await;
-    world
-        .until("the release is deleted", |world| {
-            world.store.peek(&key).is_none()
-        })
-        .await;
+    world.until_released(released).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -244,14 +240,9 @@ async fn a_restored_snapshot_removes_nobody_until_released() {
         3,
         "a restart forgets nothing"
     );
-    world.put(&support::status().release_all(), "").await;
+    let released = world.release(&support::status().release_all()).await;
     world.until_registered(&[A, C]).await;
-    let key = support::status().release_all();
-    world
-        .until("the release is deleted", |world| {
-            world.store.peek(&key).is_none()
-        })
-        .await;
+    world.until_released(released).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -55,22 +55,15 @@ async fn serving(world: &mut World, members: &[&str]) {
     world.pass(Duration::from_mins(1)).await;
 }
 
-async fn until_gone(world: &World, key: &str) {
-    let what = format!("{key} is gone");
-    world
-        .until(&what, |world| world.store.peek(key).is_none())
-        .await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_release_lets_nobody_go_who_was_not_held_when_it_was_given() {
     let mut world = World::new(FakeBackend::default());
     world.backend.set_missing(&other(), true);
     world.put(&other_key(A), "").await;
     let lease = on_lease(&mut world, &[A, B, C, D]).await;
-    world.put(&status().release_all(), "").await;
+    let released = world.release(&status().release_all()).await;
     // One that cannot even be looked at does not keep it standing.
-    until_gone(&world, &status().release_all()).await;
+    world.until_released(released).await;
     world.store.expire(lease);
     world.pass(Duration::from_secs(30)).await;
     assert_eq!(registered(&world).len(), 2, "half may leave");
@@ -85,7 +78,7 @@ async fn a_release_during_a_pause_covers_nobody_who_is_held_later() {
     let config = format!("/lbManager/{}/config", World::id());
     world.put(&config, r#"{"paused": true}"#).await;
     world.pass(Duration::from_secs(10)).await;
-    world.put(&status().release(&World::id()), "").await;
+    world.release(&status().release(&World::id())).await;
     world.pass(Duration::from_secs(10)).await;
     world.store.expire(lease);
     world.put(&config, r#"{"paused": false}"#).await;
@@ -104,9 +97,9 @@ async fn who_has_no_key_left_still_hears_of_a_release() {
     world.start();
     world.pass(LONG).await;
     assert_eq!(registered(&world).len(), 1, "nor after a restart");
-    world.put(&status().release(&World::id()), "").await;
+    let released = world.release(&status().release(&World::id())).await;
     world.until_registered(&[]).await;
-    until_gone(&world, &status().release(&World::id())).await;
+    world.until_released(released).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,8 +120,8 @@ async fn who_has_no_key_left_still_hears_that_the_history_is_accepted() {
     world.start();
     world.pass(LONG).await;
     assert_eq!(registered(&world).len(), 3, "nobody leaves");
-    world.put(&status().release_all(), "").await;
-    until_gone(&world, &status().release_all()).await;
+    let released = world.release(&status().release_all()).await;
+    world.until_released(released).await;
     world
         .until("it is no longer managed", |world| world.status().is_none())
         .await;
@@ -249,8 +242,8 @@ async fn what_concerns_all_asks_for_nobodys_health() {
     world.backend.forget_calls();
     world.put("/lbManager/config", r#"{"adopt": true}"#).await;
     world.pass(Duration::from_secs(10)).await;
-    world.put(&status().release_all(), "").await;
-    until_gone(&world, &status().release_all()).await;
+    let released = world.release(&status().release_all()).await;
+    world.until_released(released).await;
     let calls = world.backend.calls();
     let asked = calls.iter().any(|call| matches!(call, Call::Health(..)));
     assert!(!asked, "{calls:#?}");

@@ -7,6 +7,7 @@
 mod backends;
 mod drain;
 mod edit;
+mod forget_host;
 mod pause;
 mod plan;
 mod purge;
@@ -19,6 +20,7 @@ mod run;
 mod set;
 mod status;
 mod wait;
+mod writers;
 
 use std::process::ExitCode;
 
@@ -106,9 +108,13 @@ enum Command {
     #[command(after_help = purge::EXAMPLE)]
     Purge(purge::PurgeArgs),
 
-    /// Let go what is withheld
+    /// Release held removals
     #[command(after_help = release::EXAMPLE)]
     Release(release::ReleaseArgs),
+
+    /// Delete what the manager of a retired host left in etcd
+    #[command(after_help = forget_host::EXAMPLE)]
+    ForgetHost(forget_host::ForgetHostArgs),
 
     /// Write the completions for a shell to stdout
     #[command(after_help = COMPLETIONS)]
@@ -191,6 +197,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Resume(args) => pause::run(args, false).await,
             Command::Purge(args) => purge::run(args).await,
             Command::Release(args) => release::run(args).await,
+            Command::ForgetHost(args) => forget_host::run(args).await,
             Command::Completions(args) => args.write(&mut Cli::command()),
             Command::Man(args) => args.write(Cli::command()),
         }

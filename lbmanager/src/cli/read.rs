@@ -8,9 +8,9 @@ use presence::keys::{Tree as Keyspace, TreeKey};
 use presence::mirror::View;
 use presence::model::{BalancerId, Class, MemberId, MemberKey};
 use presence::process::exit::Failure;
-use presence::status::Managers;
 use presence::store::{Entry, Store};
 
+use super::writers::Writers;
 use super::{TreeArgs, refused, words};
 use crate::desired;
 use crate::manager;
@@ -21,6 +21,7 @@ use crate::tree::{BalancerTree, Tree};
 pub(super) struct Whole {
     pub tree: Tree,
     pub reports: BTreeMap<BalancerStatusKey, Record>,
+    pub writers: Writers,
 }
 
 /// Reads everything.
@@ -30,7 +31,12 @@ pub(super) async fn whole<S: Store>(store: &S, args: &TreeArgs) -> Result<Whole,
     let mut all = reports(store, args, &keys.aws_prefix()).await?;
     all.extend(reports(store, args, &keys.hosts_prefix()).await?);
     let tree = tree(store, args).await?;
-    Ok(Whole { tree, reports: all })
+    let writers = Writers::read(store, args).await?;
+    Ok(Whole {
+        tree,
+        reports: all,
+        writers,
+    })
 }
 
 /// Reads the tree alone.
@@ -132,11 +138,8 @@ pub(super) async fn statuses_of<S: Store>(
         let host = args.common.host_id()?;
         return Ok(BTreeSet::from([BalancerStatusKey::by(&host, id)]));
     }
-    let keys = args.prefix.status();
-    let claims = store.list(&keys.managers_prefix(), None).await?;
-    let mut managers = Managers::new(keys);
-    managers.list_all(&claims.entries);
-    Ok(managers.concerned(id))
+    let writers = Writers::read(store, args).await?;
+    Ok(writers.managers.concerned(id))
 }
 
 /// The statuses whose keys begin with this.
@@ -145,11 +148,7 @@ pub(super) async fn reports<S: Store>(
     args: &TreeArgs,
     prefix: &str,
 ) -> Result<BTreeMap<BalancerStatusKey, Record>, Failure> {
-    let (_, reports) = manager::reports(store, &args.prefix.status(), prefix).await?;
-    let reports = reports.into_iter();
-    Ok(reports
-        .map(|(report, (_, record))| (report, record))
-        .collect())
+    Ok(manager::reports(store, &args.prefix.status(), prefix).await?)
 }
 
 fn view(keys: &Keyspace, entries: &[(String, Entry)]) -> Tree {

@@ -4,24 +4,27 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use presence::keys::status::BalancerStatusKey;
+use presence::keys::status::{BalancerStatusKey, StatusWriter};
 use presence::model::BalancerId;
 use presence::process::cli;
 use presence::process::exit::Failure;
+use presence::status::Release;
 use presence::store::{Store, Transaction};
 
 use super::wait::WaitArgs;
+use super::writers::Writers;
 use super::{TreeArgs, edit, read, refused, words};
 use crate::record::Record;
 
 pub(super) const EXAMPLE: &str = "Examples:
   lbmanager release elb/us-east-1/web --wait
-  lbmanager release --all
+  lbmanager release --all --wait
 
-Lets go what the managers withhold: members whose lease ended, strangers at first contact, and
-with --all also everything that is held since etcd's history was replaced. What that is, and
-why, is shown by lbmanager status. A release is over when it is done: what is withheld later
-waits for another.";
+Releases the removals that the managers hold at this moment: members whose lease expired,
+unmanaged members at the initial observation, and with --all also the freezes after a reset of
+etcd's history. lbmanager status shows them with their reasons. Removals that are held later
+need another release. With --wait, --all prints which managers have released, which are still
+frozen, and which are not alive.";
 
 /// Flags of `release`.
 #[derive(Debug, Clone, Args)]
@@ -50,22 +53,50 @@ pub(super) async fn run(args: ReleaseArgs) -> Result<ExitCode, Failure> {
         None => args.tree.prefix.status().release_all(),
         Some(id) => args.tree.prefix.status().release(id),
     };
-    let value = format!(r#"{{"at": "{:.0}"}}"#, jiff::Timestamp::now());
-    edit::commit(&store, Transaction::put(key.clone(), value)).await?;
-    let name = balancer.map_or("everything".to_owned(), |id| id.to_string());
+    let before = store.get(&key).await?.header;
+    let by = args.tree.common.host_id()?.to_string();
+    let release = Release::new(before, by, jiff::Timestamp::now());
+    let revision = edit::commit(&store, Transaction::put(key, release.to_json())).await?;
+    let name = balancer
+        .as_ref()
+        .map_or("everything".to_owned(), ToString::to_string);
     cli::print(words(&name, &reports).as_bytes())?;
-    if !args.wait.is_asked_for() {
+    let Some(revision) = revision.filter(|_| args.wait.is_asked_for()) else {
         return Ok(ExitCode::SUCCESS);
+    };
+    let left = match &balancer {
+        Some(id) => args.wait.released(&store, &args.tree, id, revision).await?,
+        None => args.wait.thawed(&store, &args.tree, revision).await?,
+    };
+    if balancer.is_none() {
+        let writers = Writers::read(&store, &args.tree).await?;
+        cli::print(standing(&writers).as_bytes())?;
     }
-    if args.wait.gone(&store, &key).await? {
+    if let Some(left) = left {
         return Err(refused(format!(
-            "{name}: the release is not done after {}: {key} is still there, and stands until it \
-             is. What keeps it is shown by lbmanager status",
+            "{name}: the release is not done after {}: {left}",
             args.wait.limit(),
         )));
     }
     cli::print(format!("{name}: done\n").as_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Each manager, and whether its removals are frozen.
+fn standing(writers: &Writers) -> String {
+    let lines = writers.all().into_iter().map(|writer| {
+        let name = match &writer {
+            StatusWriter::Aws => "aws".to_owned(),
+            StatusWriter::Host(host) => format!("ipvs on {host}"),
+        };
+        let is_frozen = writers.frozen.contains_key(&writer);
+        match (is_frozen, writers.is_alive(&writer)) {
+            (false, _) => format!("  {name}: released"),
+            (true, true) => format!("  {name}: frozen"),
+            (true, false) => format!("  {name}: frozen, not alive: released when it starts"),
+        }
+    });
+    words::text(&lines.collect::<Vec<_>>())
 }
 
 async fn reports<S: Store>(
@@ -93,7 +124,7 @@ fn words(name: &str, reports: &BTreeMap<BalancerStatusKey, Record>) -> String {
     let mut lines = vec![format!("{name}: released")];
     lines.extend(withheld);
     if lines.len() == 1 {
-        lines.push("  nothing was withheld when the managers looked last".to_owned());
+        lines.push("  nothing was held when the managers looked last".to_owned());
     }
     words::text(&lines)
 }

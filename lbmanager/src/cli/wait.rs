@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use futures::future::select_all;
-use presence::keys::status::BalancerStatusKey;
+use presence::keys::status::{BalancerStatusKey, StatusWriter};
 use presence::model::{BalancerId, MemberKey, Revision};
 use presence::process::duration;
 use presence::process::exit::Failure;
@@ -72,10 +72,50 @@ impl WaitArgs {
         left.await
     }
 
-    /// Waits, if asked to, until a key is gone. Whether it still is there.
-    pub(super) async fn gone<S: Store>(&self, store: &S, key: &str) -> Result<bool, Failure> {
-        let look = async || Ok(store.get(key).await?.entry.map(|_| ()));
-        Ok(self.until(store, &[key.to_owned()], look).await?.is_some())
+    /// Waits, if asked to, until the status of the load balancer contains the
+    /// release of this revision. What keeps it from that.
+    pub(super) async fn released<S: Store>(
+        &self,
+        store: &S,
+        args: &TreeArgs,
+        id: &BalancerId,
+        revision: Revision,
+    ) -> Result<Option<String>, Failure> {
+        let left = self.reports(store, args, id, |reports| {
+            unreleased(reports, revision).next()
+        });
+        left.await
+    }
+
+    /// Waits, if asked to, until no live manager is frozen, and every status
+    /// that a live manager writes contains the release of this revision.
+    pub(super) async fn thawed<S: Store>(
+        &self,
+        store: &S,
+        args: &TreeArgs,
+        revision: Revision,
+    ) -> Result<Option<String>, Failure> {
+        let keys = args.prefix.status();
+        let look = async || {
+            let whole = read::whole(store, args).await?;
+            let writers = &whole.writers;
+            let mut frozen = writers.frozen.iter();
+            if let Some((writer, frozen)) = frozen.find(|(writer, _)| writers.is_alive(writer)) {
+                return Ok(Some(format!(
+                    "{} is there: {}",
+                    keys.frozen(writer),
+                    frozen.why
+                )));
+            }
+            let mut reports = whole.reports;
+            reports.retain(|status, _| match status.host() {
+                Some(host) => writers.serves_ipvs(host),
+                None => writers.is_alive(&StatusWriter::Aws),
+            });
+            Ok(unreleased(&reports, revision).next())
+        };
+        let prefixes = [keys.frozen_prefix(), keys.aws_prefix(), keys.hosts_prefix()];
+        self.until(store, &prefixes, look).await
     }
 
     /// Whether it was asked for.
@@ -102,7 +142,8 @@ impl WaitArgs {
         self.until(store, &watched, look).await
     }
 
-    /// Looks again whenever one of these keys changes, until nothing is
+    /// Looks again whenever one of these keys changes, or a key below one that
+    /// ends in a slash, until nothing is
     /// missing; what still is when the time is over.
     async fn until<S: Store, T>(
         &self,
@@ -144,7 +185,11 @@ async fn next_change<S: Store>(
 ) -> Result<Revision, Failure> {
     let mut changes = Vec::new();
     for key in keys {
-        let watch = store.watch_key(key, after).await?;
+        let watch = if key.ends_with('/') {
+            store.watch(key, after).await?
+        } else {
+            store.watch_key(key, after).await?
+        };
         changes.push(Box::pin(change(watch, after)));
     }
     if changes.is_empty() {
@@ -165,6 +210,20 @@ async fn change(mut watch: impl Watch, after: Revision) -> Result<Revision, Fail
             WatchMessage::Compacted(revision) => return Ok(revision),
         }
     }
+}
+
+/// Load balancers whose status does not contain the release yet. Before its
+/// initial observation a load balancer holds nothing.
+fn unreleased(reports: &Reports, revision: Revision) -> impl Iterator<Item = String> {
+    let behind =
+        move |record: &Record| record.contact.is_some() && record.released < Some(revision);
+    reports
+        .iter()
+        .filter(move |(_, record)| behind(record))
+        .map(|(status, record)| {
+            let (id, manager) = (status.balancer(), &record.manager);
+            format!("the manager {manager} has not applied it to {id} yet")
+        })
 }
 
 /// What keeps the change from being done.

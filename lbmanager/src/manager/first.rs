@@ -1,8 +1,10 @@
 //! What a manager does before anything else, waiting for etcd as long as that
 //! takes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use presence::keys::StatusTree;
 use presence::keys::status::ManagerRole;
 use presence::process::backoff::Backoff;
 use presence::process::complaint::Complaint;
@@ -10,17 +12,18 @@ use presence::process::health::Heartbeat;
 use presence::store::{Listing, Store, StoreError};
 use tokio::time::{Instant, sleep};
 
+use super::resets::{Found, WriterKeys};
 use super::{Parts, TURN, statuses};
 use crate::peers::keeper::{Keeper, PATIENCE, Standing};
 use crate::peers::{Claim, Taken};
 
-/// The claims, and the status records. Nothing is written before both.
+/// The claims, the markers, and the statuses. Nothing is written before them.
 pub(super) async fn first<S: Store>(
     parts: &mut Parts<S>,
     heartbeat: &Heartbeat,
-) -> Result<(Vec<Keeper<S>>, Listing), Taken> {
+) -> Result<First<S>, Taken> {
     let claims = std::mem::take(&mut parts.claims);
-    let roles = parts.roles();
+    let roles = parts.history.roles();
     let keys = parts.settings.tree.status();
     let mut waiting = Waiting::new(parts, heartbeat);
     let mut keepers = Vec::new();
@@ -29,12 +32,29 @@ pub(super) async fn first<S: Store>(
     }
     loop {
         heartbeat.beat();
-        let (store, host) = (&waiting.parts.store, &waiting.parts.settings.host);
-        match statuses::list(store, &keys, host, &roles).await {
-            Ok(listing) => return Ok((keepers, listing)),
+        match read(waiting.parts, &keys, &roles).await {
+            Ok((found, listing)) => return Ok((keepers, found, listing)),
             Err(error) => waiting.failed(&error).await,
         }
     }
+}
+
+/// What a manager has before anything else.
+pub(super) type First<S> = (Vec<Keeper<S>>, Vec<(ManagerRole, Found)>, Listing);
+
+async fn read<S: Store>(
+    parts: &Parts<S>,
+    keys: &StatusTree,
+    roles: &BTreeSet<ManagerRole>,
+) -> Result<(Vec<(ManagerRole, Found)>, Listing), StoreError> {
+    let (store, host) = (&parts.store, &parts.settings.host);
+    let mut found = Vec::new();
+    for role in roles {
+        let keys = WriterKeys::new(keys, host, *role);
+        found.push((*role, keys.read(store).await?));
+    }
+    let listing = statuses::list(store, keys, host, roles).await?;
+    Ok((found, listing))
 }
 
 /// Claims the host ID for a role.

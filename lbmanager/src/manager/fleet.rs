@@ -102,18 +102,6 @@ impl Fleet {
         self.running.contains_key(id) || whole.is_some_and(|whole| whole.ids().contains(id))
     }
 
-    /// Whether it is for this manager to care for, should it be in the tree.
-    pub fn cares_for(&self, id: &BalancerId) -> bool {
-        let whole = self.whole.as_ref();
-        self.launchers.contains_key(&id.kind()) || whole.is_some_and(|whole| whole.cares_for(id))
-    }
-
-    /// Whether other managers may care for it as well.
-    pub fn has_others(&self, id: &BalancerId) -> bool {
-        let whole = self.whole.as_ref();
-        whole.is_some_and(|whole| whole.kind() == id.kind())
-    }
-
     /// Tells every reconciler the newest state, and starts those that are
     /// missing: for load balancers with members, and for those that a record
     /// says something is left to do for.
@@ -141,19 +129,6 @@ impl Fleet {
         }
         if let Some(whole) = &mut self.whole {
             whole.steer(tree, orders_for_whole());
-        }
-    }
-
-    /// Its reconciler may delete its status: that is remembered now.
-    pub fn may_forget(&mut self, id: &BalancerId) {
-        if let Some(whole) = self
-            .whole
-            .as_mut()
-            .filter(|whole| whole.kind() == id.kind())
-        {
-            whole.may_forget(id);
-        } else if let Some(running) = self.running.get(id) {
-            running.send_if_modified(|orders| !std::mem::replace(&mut orders.may_forget, true));
         }
     }
 

@@ -5,9 +5,11 @@
 //! each load balancer, and [`Manager::run`] itself. If one ends that should
 //! not, the process ends.
 
+mod checkpoint;
 mod first;
 mod fleet;
 mod releases;
+mod resets;
 mod start;
 mod statuses;
 mod told;
@@ -21,20 +23,21 @@ use std::time::Duration;
 use futures::future::OptionFuture;
 use presence::keys::status::ManagerRole;
 use presence::keys::{KeyError, StatusTree};
-use presence::mirror::{Connection, Snapshot};
-use presence::model::{BalancerId, Revision};
+use presence::mirror::{Absorbed, Connection, Snapshot};
+use presence::model::BalancerId;
 use presence::process::clock::Clock;
 use presence::process::complaint::Complaint;
 use presence::process::exit::Failure;
 use presence::process::health::{Health, Heartbeat};
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
-use presence::store::{Listing, Store, StoreError};
+use presence::store::{Store, StoreError};
 use presence::watch_state::Replaced;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
+use checkpoint::Checkpoint;
 pub use fleet::{Fleet, Launch};
 pub use releases::Releases;
 pub(crate) use start::{Mirrored, Watched, mirror, mirror_tree};
@@ -42,7 +45,7 @@ pub use start::{Parts, Settings, start};
 pub(crate) use statuses::{Remembered, report, reports};
 use told::Told;
 
-use crate::history::{Freeze, History};
+use crate::history::History;
 use crate::metrics::Metrics;
 use crate::peers::shares::Watcher;
 use crate::peers::{Managers, Taken};
@@ -51,6 +54,8 @@ use crate::tree::Tree;
 
 /// How long reconcilers may take to end a pass at shutdown.
 const GRACE: Duration = Duration::from_secs(10);
+/// How much the memory in the state directory may lag.
+const SAVE_EVERY: Duration = Duration::from_secs(10);
 /// The main loop turns at least this often.
 const TURN: Duration = Duration::from_secs(1);
 
@@ -71,7 +76,6 @@ pub struct Manager<S: Store> {
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
     pub(crate) keys: StatusTree,
-    pub(crate) roles: BTreeSet<ManagerRole>,
     pub(crate) board: Board,
     pub(crate) reports: watch::Receiver<BTreeMap<BalancerId, Report>>,
     pub(crate) fleet: Fleet,
@@ -81,6 +85,8 @@ pub struct Manager<S: Store> {
     /// What the mirror of the tree has no means to see: that the history was
     /// replaced while nobody watched.
     pub(crate) unseen: watch::Sender<Option<Replaced>>,
+    /// Up to where all statuses contain the changes of the tree.
+    pub(crate) absorbed: watch::Sender<Absorbed>,
     pub(crate) releases: watch::Receiver<Option<Arc<Snapshot<Releases>>>>,
     pub(crate) managers: Mirrored<Managers>,
     /// Whom of them it shares its regions with.
@@ -97,9 +103,17 @@ pub struct Manager<S: Store> {
     pub(crate) resync_at: Instant,
     pub(crate) replacements: u32,
     pub(crate) reconnects: u32,
-    /// When each release that stands was first seen.
-    pub(crate) released_at: BTreeMap<Revision, Instant>,
+    /// Roles whose marker, and freeze if any, is not in etcd yet.
+    pub(crate) unwritten: BTreeSet<ManagerRole>,
+    /// Resets that were detected at the start, before the tree was read.
+    pub(crate) resets_at_start: u32,
+    /// What the statuses listed at the start, until the tree was compared.
+    pub(crate) remembered: Option<Arc<Remembered>>,
+    checkpoint: Checkpoint,
+    save_at: Instant,
     pub(crate) malformed: Arc<BTreeMap<String, KeyError>>,
+    /// Keys beside the tree that were reported as ignored.
+    ignored: BTreeSet<String>,
     told: Option<Told>,
     complaint: Complaint,
     history_complaint: Complaint,
@@ -115,6 +129,7 @@ impl<S: Store> Manager<S> {
         let end = OptionFuture::from(once.map(sleep_until));
         tokio::pin!(end);
         let mut turn = interval(TURN);
+        turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.heartbeat.beat();
             self.take_in().await;
@@ -148,7 +163,7 @@ impl<S: Store> Manager<S> {
                 _ = self.reports.changed() => {}
                 _ = self.connection.changed() => {}
                 () = sleep_until(self.resync_at) => {}
-                _ = turn.tick() => { self.save_history(); }
+                _ = turn.tick() => self.turn(),
             }
         }
         let in_sync = self.is_in_sync();
@@ -184,18 +199,18 @@ impl<S: Store> Manager<S> {
         if !self.check_history(&snapshot).await {
             return self.show(Some(&snapshot));
         }
+        self.check_emptiness(&snapshot);
+        self.write_markers().await;
         self.report_malformed(&snapshot.view);
+        self.report_ignored(&releases.view, &managers.view);
         self.take_reports();
-        self.release(&snapshot, &releases.view).await;
+        self.thaw(&releases).await;
         let shares = self.neighbours.look(&managers, Instant::now());
         self.steer(Told {
             snapshot: Arc::clone(&snapshot),
             releases,
             shares,
-            frozen: self.history.frozen().map(|why| Freeze {
-                why: why.into(),
-                revision: Revision(i64::MAX),
-            }),
+            frozen: self.history.freezes(),
             resync: self.resync,
         });
         self.show(Some(&snapshot));
@@ -218,78 +233,135 @@ impl<S: Store> Manager<S> {
                 );
             }
         }
+        let replacements = news.snapshot.replacements + self.resets_at_start;
+        let cluster = news.releases.header.cluster;
         self.fleet.steer(
             tree,
             |id, balancer| Orders {
                 tree: Arc::clone(balancer),
                 general: tree.general.clone(),
-                released: news.releases.view.of(id),
-                frozen: news.frozen.clone(),
-                replacements: news.snapshot.replacements,
+                released: news.releases.view.of(id, cluster),
+                frozen: news.freeze(ManagerRole::of(id.kind())),
+                replacements,
                 resync: news.resync,
-                may_forget: false,
             },
             || whole::Orders {
                 balancers: Arc::clone(&tree.balancers),
                 general: tree.general.clone(),
                 releases: Arc::clone(&news.releases),
                 shares: Arc::clone(&news.shares),
-                frozen: news.frozen.clone(),
-                replacements: news.snapshot.replacements,
+                frozen: news.freeze(ManagerRole::Ipvs),
+                replacements,
                 resync: news.resync,
-                may_forget: BTreeSet::new(),
             },
         );
         self.told = Some(news);
     }
 
     /// Whether it is known by now if this snapshot is of the same history as
-    /// those before it. Until then the reconcilers go by what they were told.
+    /// those before it. Until then the reconcilers keep their last orders.
     async fn check_history(&mut self, snapshot: &Snapshot<Tree>) -> bool {
-        let now = self.clock.now();
-        let replaced = snapshot.replacements > self.replacements;
-        if replaced {
+        if snapshot.replacements > self.replacements {
             self.replacements = snapshot.replacements;
-            self.board.forget_statuses();
             let why = snapshot.replaced.as_ref().map(ToString::to_string);
-            self.history.replaced(&why.unwrap_or_default(), now);
-            self.save_history();
+            self.reset(&why.unwrap_or_default());
         }
         if snapshot.reconnects > self.reconnects {
-            // After a gap the history may have been replaced and grown past
-            // the revision seen last; the status records give it away.
-            self.take_reports();
-            let known = self.history.known();
-            match self.list_statuses().await {
-                Ok(listing) => {
-                    self.take_reports();
-                    let header = listing.header;
-                    let statuses = statuses::statuses_in(&self.keys, listing);
-                    let statuses = statuses::revisions(&statuses);
-                    let found = self.history.check(&known, header, &statuses, now);
+            // After a gap the history may have been reset and grown past the
+            // revision seen last; the markers show it.
+            match self.check_markers().await {
+                Ok(reset) => {
                     self.reconnects = snapshot.reconnects;
-                    self.save_history();
-                    if found.is_some() && !replaced {
-                        // The mirror has seen nothing of it: it must read anew.
-                        self.board.forget_statuses();
-                        self.unseen.send_replace(found);
+                    if let Some(why) = reset {
+                        self.forget_absorbed();
+                        // The mirror saw nothing of it: it must read again.
+                        self.unseen.send_replace(Some(Replaced::Lost(why)));
                     }
                 }
                 Err(error) => {
-                    tracing::debug!("the status records cannot be compared yet: {error}");
+                    tracing::debug!("cannot compare the markers yet: {error}");
                     return false;
                 }
             }
         }
-        if self.replacements == 0 {
+        if self.unwritten.is_empty() {
             self.history.seen(snapshot.header);
         }
         true
     }
 
-    async fn list_statuses(&self) -> Result<Listing, StoreError> {
-        let host = &self.settings.host;
-        statuses::list(&self.store, &self.keys, host, &self.roles).await
+    /// The mirror saw a reset, or was told of it.
+    fn reset(&mut self, why: &str) {
+        let roles: Vec<_> = self.history.roles().into_iter().collect();
+        let known = roles.iter().all(|role| self.unwritten.contains(role));
+        if !known {
+            self.freeze(&roles, why);
+        }
+        self.forget_absorbed();
+    }
+
+    fn forget_absorbed(&mut self) {
+        self.checkpoint.reset();
+        self.board.reset_absorbed();
+    }
+
+    /// A tree without any key that was not seen to become so, while statuses
+    /// list members, is taken for a reset.
+    fn check_emptiness(&mut self, snapshot: &Snapshot<Tree>) {
+        let unexplained = match (self.remembered.take(), &self.told) {
+            (Some(remembered), _) => remembered.has_unexplained(&snapshot.view),
+            (None, Some(told)) => snapshot.view.was_emptied_unseen_since(&told.snapshot.view),
+            (None, None) => false,
+        };
+        if !unexplained {
+            return;
+        }
+        let roles: Vec<_> = self.history.roles().into_iter().collect();
+        self.freeze(
+            &roles,
+            "the tree has no key, statuses list members, and no delete explains it",
+        );
+        for role in roles {
+            self.fix_freeze(role, snapshot.header);
+        }
+    }
+
+    fn turn(&mut self) {
+        if let Some(snapshot) = self.snapshots.borrow().clone()
+            && !self.settings.dry_run
+            && self.unwritten.is_empty()
+        {
+            let reports = self.reports.borrow();
+            let reached = self
+                .checkpoint
+                .reached(&snapshot, self.fleet.ids(), &reports);
+            drop(reports);
+            if let Some(revision) = reached {
+                self.history.absorb(revision);
+                let replacements = snapshot.replacements;
+                self.absorbed.send_replace(Absorbed {
+                    replacements,
+                    revision,
+                });
+            }
+        }
+        if Instant::now() >= self.save_at {
+            self.save_history();
+        }
+    }
+
+    /// Keys beside the tree that mean nothing, each reported once.
+    fn report_ignored(&mut self, releases: &Releases, managers: &Managers) {
+        let releases = releases.ignored().iter();
+        let releases = releases.map(|(key, why)| (key, format!("ignored: {key}: {why}")));
+        let managers = managers.malformed().iter();
+        let managers =
+            managers.map(|key| (key, format!("ignored: {key} is not a manager's claim")));
+        for (key, message) in releases.chain(managers) {
+            if self.ignored.insert(key.clone()) {
+                tracing::warn!("{message}");
+            }
+        }
     }
 
     fn report_malformed(&mut self, tree: &Tree) {
@@ -304,52 +376,34 @@ impl<S: Store> Manager<S> {
         self.malformed = Arc::clone(&tree.malformed);
     }
 
-    /// What the reconcilers say, and who of them is done for good.
+    /// Takes the reports of the reconcilers, and dismisses those that are done.
     fn take_reports(&mut self) {
-        let mut forgotten = Vec::new();
-        {
+        let finished: Vec<BalancerId> = {
             let reports = self.reports.borrow_and_update();
-            for (id, report) in reports.iter() {
-                if report.forgetting {
-                    forgotten.push((id.clone(), report.rest == Rest::Forgotten));
-                } else if let Some(status) = report.status {
-                    self.history.wrote(id, status);
-                }
-            }
             self.metrics.show(&reports);
-        }
-        if forgotten.is_empty() {
-            return;
-        }
-        for (id, is_done) in &forgotten {
-            self.history.forgot(id);
-            if *is_done {
-                self.dismissed = true;
-                self.fleet.dismiss(id);
-                self.board.remove(id);
-            }
-        }
-        // Whoever starts after this process must not miss them.
-        if self.save_history() {
-            for (id, _) in &forgotten {
-                self.fleet.may_forget(id);
-            }
+            let finished = reports.iter();
+            finished
+                .filter(|(_, report)| report.rest == Rest::Forgotten)
+                .map(|(id, _)| id.clone())
+                .collect()
+        };
+        for id in finished {
+            self.dismissed = true;
+            self.fleet.dismiss(&id);
+            self.board.remove(&id);
         }
     }
 
-    /// Whether what is remembered is on disk.
-    fn save_history(&mut self) -> bool {
-        if !self.history.is_dirty() {
-            return true;
+    /// Writes what is remembered to the state directory, and retries later if
+    /// it cannot: a memory that lags is a memory still.
+    fn save_history(&mut self) {
+        self.save_at = Instant::now() + SAVE_EVERY;
+        if let Err(error) = self.history.save() {
+            let message = Failure::unexpected(error).to_string();
+            if self.history_complaint.is_due(&message) {
+                tracing::error!("cannot save what is remembered of etcd's history: {message}");
+            }
         }
-        let Err(error) = self.history.save() else {
-            return true;
-        };
-        let words = Failure::unexpected(error).to_string();
-        if self.history_complaint.is_due(&words) {
-            tracing::error!("what is remembered of etcd's history cannot be saved: {words}");
-        }
-        false
     }
 
     fn complain(&mut self, what: &str, error: &StoreError) {
@@ -396,16 +450,16 @@ impl<S: Store> Manager<S> {
 
     fn show(&mut self, snapshot: Option<&Snapshot<Tree>>) {
         let connection = self.connection.borrow_and_update().clone();
-        let frozen = self.history.frozen();
+        let frozen = !self.history.freezes().is_empty();
         let reports = self.reports.borrow();
-        let words = words::status(snapshot, &connection, &reports, frozen.is_some());
+        let words = words::status(snapshot, &connection, &reports, frozen);
         drop(reports);
         self.notifier.status(words.clone());
         match (snapshot, connection) {
             (Some(_), Connection::Following) => self.health.ready(),
             _ => self.health.not_ready(words),
         }
-        self.metrics.frozen(frozen.is_some());
+        self.metrics.frozen(frozen);
         if let Some(snapshot) = snapshot {
             self.metrics.tree(snapshot);
         }

@@ -1,28 +1,36 @@
-//! Operators' releases: as the mirror keeps them, and until they are done.
+//! Operators' releases, as the reflector keeps them. Managers never delete one.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use presence::departure::{Change, Step};
 use presence::keys::StatusTree;
 use presence::keys::status::StatusKey;
-use presence::mirror::{Snapshot, View};
+use presence::mirror::View;
 use presence::model::{BalancerId, Revision};
-use presence::store::{Condition, Entry, Store, Transaction};
-use tokio::time::Instant;
+use presence::status::Release;
+use presence::store::Entry;
 
-use super::{Manager, statuses};
-use crate::tree::Tree;
+/// Keys without a release in them that are remembered to be reported.
+const IGNORED: usize = 100;
 
-/// How long a release stands that concerns several managers.
-const STANDS: Duration = Duration::from_secs(5);
-
-/// The releases that stand, each with its key's mod_revision.
+/// The releases in etcd.
 #[derive(Debug, Clone)]
 pub struct Releases {
     keys: StatusTree,
-    all: Option<Revision>,
-    each: BTreeMap<BalancerId, Revision>,
+    all: Option<Released>,
+    each: BTreeMap<BalancerId, Released>,
+    ignored: BTreeMap<String, String>,
+}
+
+/// A release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Released {
+    /// The mod_revision of its key: it covers what was recorded up to here.
+    pub revision: Revision,
+    /// When it was written, by the operator's clock.
+    pub at: Timestamp,
+    cluster: u64,
 }
 
 impl Releases {
@@ -32,138 +40,79 @@ impl Releases {
             keys,
             all: None,
             each: BTreeMap::new(),
+            ignored: BTreeMap::new(),
         }
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.all.is_none() && self.each.is_empty()
+    /// The release of everything. A release from another cluster is a copy.
+    pub fn all(&self, cluster: u64) -> Option<Released> {
+        self.all.filter(|all| all.cluster == cluster)
     }
 
-    /// The release of everything.
-    pub fn all(&self) -> Option<Revision> {
-        self.all
+    /// The revision of the newest release that covers this load balancer.
+    pub fn of(&self, id: &BalancerId, cluster: u64) -> Option<Revision> {
+        let one = self.each.get(id).filter(|one| one.cluster == cluster);
+        let one = one.map(|one| one.revision);
+        one.max(self.all(cluster).map(|all| all.revision))
     }
 
-    /// The newest release that concerns this load balancer.
-    pub fn of(&self, id: &BalancerId) -> Option<Revision> {
-        self.each.get(id).copied().max(self.all)
+    /// Keys that release nothing, and why.
+    pub fn ignored(&self) -> &BTreeMap<String, String> {
+        &self.ignored
     }
 
-    /// All that stand, by the mod_revisions of their keys.
-    pub fn revisions(&self) -> impl Iterator<Item = Revision> {
-        self.each.values().copied().chain(self.all)
-    }
-
-    /// The transactions that delete those that are done, unless one was said
-    /// again since: that of everything, and those of one load balancer each.
-    pub fn finished(
-        &self,
-        all_done: impl Fn(Revision) -> bool,
-        done: impl Fn(&BalancerId, Revision) -> bool,
-    ) -> impl Iterator<Item = Transaction> {
-        let all = self
-            .all
-            .filter(|revision| all_done(*revision))
-            .map(|revision| (self.keys.release_all(), revision));
-        let each = self
-            .each
-            .iter()
-            .filter(move |(id, revision)| done(id, **revision))
-            .map(|(id, revision)| (self.keys.release(id), *revision));
-        all.into_iter().chain(each).map(|(key, revision)| {
-            Transaction::delete(key.clone()).when(key, Condition::ModRevision(revision))
-        })
-    }
-
-    fn set(&mut self, key: &str, revision: Option<Revision>) {
-        match (self.keys.parse(key), revision) {
-            (Ok(StatusKey::ReleaseAll), revision) => self.all = revision,
-            (Ok(StatusKey::Release(id)), Some(revision)) => {
-                self.each.insert(id, revision);
+    fn put(&mut self, key: &str, entry: &Entry) {
+        self.delete(key);
+        let release = match Release::read(entry) {
+            Ok(release) => release,
+            Err(why) => return self.ignore(key, why),
+        };
+        let released = Released {
+            revision: entry.mod_revision,
+            at: release.at,
+            cluster: release.cluster,
+        };
+        match self.keys.parse(key) {
+            Ok(StatusKey::ReleaseAll) => self.all = Some(released),
+            Ok(StatusKey::Release(id)) => {
+                self.each.insert(id, released);
             }
-            (Ok(StatusKey::Release(id)), None) => {
+            Ok(_) => {}
+            Err(error) => self.ignore(key, error.to_string()),
+        }
+    }
+
+    fn delete(&mut self, key: &str) {
+        self.ignored.remove(key);
+        match self.keys.parse(key) {
+            Ok(StatusKey::ReleaseAll) => self.all = None,
+            Ok(StatusKey::Release(id)) => {
                 self.each.remove(&id);
             }
             _ => {}
+        }
+    }
+
+    fn ignore(&mut self, key: &str, why: String) {
+        if self.ignored.len() < IGNORED {
+            self.ignored.insert(key.to_owned(), why);
         }
     }
 }
 
 impl View for Releases {
     fn list(&mut self, key: &str, entry: &Entry) {
-        self.set(key, Some(entry.mod_revision));
+        self.put(key, entry);
     }
 
     fn apply(&mut self, step: Step) {
         for change in step.changes {
             match change {
-                Change::Put { key, entry } => self.set(&key, Some(entry.mod_revision)),
-                Change::Gone { key, .. } => self.set(&key, None),
+                Change::Put { key, entry } => self.put(&key, &entry),
+                Change::Gone { key, .. } => self.delete(&key),
             }
         }
     }
 
     fn succeed(&mut self, _: &Self, _: Revision) {}
-}
-
-impl<S: Store> Manager<S> {
-    pub(super) async fn release(&mut self, snapshot: &Snapshot<Tree>, releases: &Releases) {
-        if self.settings.dry_run || releases.is_empty() {
-            return;
-        }
-        if releases.all().is_some() && self.history.frozen().is_some() {
-            match self.list_statuses().await {
-                Ok(listing) => {
-                    tracing::warn!("an operator releases everything; removals go on");
-                    let header = listing.header;
-                    let statuses = statuses::statuses_in(&self.keys, listing);
-                    self.history.accept(header, &statuses::revisions(&statuses));
-                    self.save_history();
-                }
-                Err(error) => self.complain("everything cannot be released yet", &error),
-            }
-            return;
-        }
-        let finished = self.finished_releases(snapshot, releases);
-        for transaction in finished {
-            if let Err(error) = self.store.commit(transaction).await {
-                return self.complain("a release that is done cannot be deleted yet", &error);
-            }
-        }
-    }
-
-    /// Releases that nobody waits for any more. Those that concern several
-    /// managers stand for a while, so that each has seen them.
-    fn finished_releases(
-        &mut self,
-        snapshot: &Snapshot<Tree>,
-        releases: &Releases,
-    ) -> Vec<Transaction> {
-        let now = Instant::now();
-        let standing: BTreeSet<Revision> = releases.revisions().collect();
-        self.released_at
-            .retain(|revision, _| standing.contains(revision));
-        for revision in standing {
-            self.released_at.entry(revision).or_insert(now);
-        }
-        let seen_by_all = |revision: Revision| {
-            let since = self.released_at.get(&revision);
-            since.is_some_and(|since| now.duration_since(*since) >= STANDS)
-        };
-        let reports = self.reports.borrow();
-        let done = |id: &BalancerId, revision: Revision| {
-            let report = reports.get(id);
-            !self.fleet.has(id) || report.is_some_and(|report| report.released >= Some(revision))
-        };
-        let of_all = |revision| {
-            let mut known = snapshot.view.balancers.keys();
-            seen_by_all(revision) && known.all(|id| done(id, revision))
-        };
-        let of_one = |id: &BalancerId, revision| {
-            let alone = !self.fleet.has_others(id) || seen_by_all(revision);
-            self.fleet.cares_for(id) && alone && done(id, revision)
-        };
-        releases.finished(of_all, of_one).collect()
-    }
 }

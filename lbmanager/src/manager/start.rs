@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::keys;
+use presence::keys::StatusTree;
 use presence::keys::status::ManagerRole;
-use presence::mirror::{self, Connection, Mirror, Replay, View};
-use presence::model::{BalancerId, HostId, Kind};
+use presence::mirror::{self, Absorbed, Connection, Mirror, Replay, View};
+use presence::model::{HostId, Kind};
 use presence::process::clock::Clock;
 use presence::process::complaint::Complaint;
 use presence::process::health::{Health, Heartbeat};
@@ -20,15 +21,16 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::statuses::{Remembered, revisions, statuses_in};
-use super::{Fleet, Launch, Manager, Releases, TURN, first, whole};
+use super::checkpoint::Checkpoint;
+use super::resets;
+use super::statuses::{Remembered, statuses_in};
+use super::{Fleet, Launch, Manager, Releases, TURN, first, statuses, whole};
 use crate::history::History;
 use crate::identity::{Identity, Role};
 use crate::metrics::Metrics;
 use crate::peers::shares::Watcher;
 use crate::peers::{Claim, Managers, Taken};
 use crate::reconcile::{self, Board};
-use crate::record::Record;
 use crate::tree::Tree;
 
 /// How a manager goes about it.
@@ -95,27 +97,19 @@ pub struct Parts<S> {
     pub shutdown: Shutdown,
 }
 
-impl<S> Parts<S> {
-    /// What this manager is responsible for.
-    pub(super) fn roles(&self) -> BTreeSet<ManagerRole> {
-        let kinds = self.launchers.keys().copied();
-        let whole = self.whole.iter().map(|whole| whole.kind());
-        kinds.chain(whole).map(ManagerRole::of).collect()
-    }
-}
-
 /// Claims the host ID, reads the status records, waiting for etcd as long as
 /// it takes, and starts the mirrors. `None`: told to end before.
 pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, Taken> {
     let heartbeat = parts.health.heartbeat("manager", TURN * 30);
     let shutdown = parts.shutdown.clone();
-    let (keepers, listing) = tokio::select! {
+    let (keepers, found, listing) = tokio::select! {
         biased;
         () = shutdown.triggered() => return Ok(None),
         first = first::first(&mut parts, &heartbeat) => first?,
     };
     let mut mirrors = JoinSet::new();
     let unseen = watch::Sender::new(None);
+    let absorbed = watch::Sender::new(Absorbed::default());
     // The tree is never older than the records, and is read while these are
     // understood.
     let (remembered, remembers) = oneshot::channel();
@@ -125,6 +119,7 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, 
         async { remembers.await.unwrap_or_default() },
         Watched {
             told: Some(unseen.subscribe()),
+            absorbed: Some(absorbed.subscribe()),
             heartbeat: Some(heartbeat_of(&parts, "mirror of the tree")),
         },
         &mut mirrors,
@@ -134,39 +129,23 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, 
     let (tree, host) = (&parts.settings.tree, &parts.settings.host);
     let identity = Identity::new(header.cluster, tree, host, Role::Ipvs);
     let keys = parts.settings.tree.status();
-    let statuses = statuses_in(&keys, listing);
+    let records = statuses_in(&keys, listing);
     let now = parts.clock.now();
-    let known = parts.history.known();
-    parts
-        .history
-        .check(&known, header, &revisions(&statuses), now);
-    let records: BTreeMap<BalancerId, Record> = statuses
-        .into_iter()
-        .map(|(id, (_, record))| (id, record))
-        .collect();
-    // Nobody waits for it where the mirror has ended, as it does at shutdown.
-    let _ = remembered.send(Remembered::by(&records));
-    let releases = mirror(
-        &parts.store,
-        keys.releases_prefix(),
-        Releases::new(keys.clone()),
-        Some(heartbeat_of(&parts, "mirror of releases")),
-        &mut mirrors,
-        &parts.shutdown,
-    );
-    let managers = mirror(
-        &parts.store,
-        keys.managers_prefix(),
-        Managers::new(keys.clone()),
-        Some(heartbeat_of(&parts, "mirror of managers")),
-        &mut mirrors,
-        &parts.shutdown,
-    );
+    let foreign = statuses::newer_than(&records, header.revision);
+    let unwritten = resets::compare(&mut parts.history, &found, foreign.as_deref(), now);
+    let is_reset = resets::is_reset(&parts.history, &unwritten);
+    let known = Arc::new(Remembered::by(&records, parts.history.absorbed()));
+    // The mirror has ended if nothing receives it, as it does at shutdown.
+    let _ = remembered.send(if is_reset {
+        Arc::default()
+    } else {
+        Arc::clone(&known)
+    });
+    let (releases, managers) = mirror_beside(&parts, &keys, &mut mirrors);
     let mut claim = JoinSet::new();
     for keeper in keepers {
         claim.spawn(keeper.keep(managers.clone()));
     }
-    let roles = parts.roles();
     let regions = parts.whole.as_ref().map(|whole| whole.regions());
     let resync_at = Instant::now() + parts.settings.next_resync();
     Ok(Some(Manager {
@@ -183,13 +162,13 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, 
         clock: parts.clock,
         settings: parts.settings,
         keys,
-        roles,
         reports: parts.board.watch(),
         board: parts.board,
         history: parts.history,
         snapshots,
         connection,
         unseen,
+        absorbed,
         releases,
         mirrors,
         metrics: parts.metrics,
@@ -201,13 +180,43 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, 
         resync_at,
         replacements: 0,
         reconnects: 0,
-        released_at: BTreeMap::new(),
+        unwritten: unwritten.into_iter().collect(),
+        resets_at_start: u32::from(is_reset),
+        remembered: Some(known),
+        checkpoint: Checkpoint::default(),
+        save_at: Instant::now(),
         malformed: Arc::default(),
+        ignored: BTreeSet::new(),
         told: None,
         complaint: Complaint::every(Duration::from_mins(1)),
         history_complaint: Complaint::every(Duration::from_mins(1)),
         dismissed: false,
     }))
+}
+
+/// Starts the mirrors of what managers read beside the tree.
+fn mirror_beside<S: Store>(
+    parts: &Parts<S>,
+    keys: &StatusTree,
+    mirrors: &mut JoinSet<()>,
+) -> (Mirrored<Releases>, Mirrored<Managers>) {
+    let releases = mirror(
+        &parts.store,
+        keys.releases_prefix(),
+        Releases::new(keys.clone()),
+        Some(heartbeat_of(parts, "mirror of releases")),
+        mirrors,
+        &parts.shutdown,
+    );
+    let managers = mirror(
+        &parts.store,
+        keys.managers_prefix(),
+        Managers::new(keys.clone()),
+        Some(heartbeat_of(parts, "mirror of managers")),
+        mirrors,
+        &parts.shutdown,
+    );
+    (releases, managers)
 }
 
 fn heartbeat_of<S>(parts: &Parts<S>, task: &str) -> Heartbeat {
@@ -219,6 +228,8 @@ fn heartbeat_of<S>(parts: &Parts<S>, task: &str) -> Heartbeat {
 pub(crate) struct Watched {
     /// That the history was replaced, though the mirror cannot see it.
     pub told: Option<watch::Receiver<Option<Replaced>>>,
+    /// Up to where all statuses contain the changes of the tree.
+    pub absorbed: Option<watch::Receiver<Absorbed>>,
     /// That the mirror makes progress.
     pub heartbeat: Option<Heartbeat>,
 }
@@ -230,7 +241,7 @@ pub(crate) type Mirrored<V> = watch::Receiver<Option<Arc<presence::mirror::Snaps
 pub(crate) fn mirror_tree<S: Store>(
     store: &S,
     tree: &keys::Tree,
-    remembered: impl Future<Output = Remembered> + Send + 'static,
+    remembered: impl Future<Output = Arc<Remembered>> + Send + 'static,
     watched: Watched,
     mirrors: &mut JoinSet<()>,
     shutdown: &Shutdown,
@@ -246,7 +257,7 @@ pub(crate) fn mirror_tree<S: Store>(
             move |tree: &Tree| remembered.replay_from(tree).map(Replay::from)
         },
         told: watched.told,
-        absorbed: None,
+        absorbed: watched.absorbed,
         snapshots,
         connection: connections,
         heartbeat: watched.heartbeat,

@@ -5,16 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use presence::keys::StatusTree;
 use presence::keys::status::{BalancerStatusKey, ManagerRole, StatusKey};
 use presence::model::{BalancerId, HostId, MemberId, Revision};
-use presence::store::{Entry, Header, Listing, Store, StoreError};
+use presence::store::{Entry, Listing, Store, StoreError};
 
 use crate::record::Record;
 use crate::tree::Tree;
 
-/// Status records with the mod_revision of their keys.
-pub(crate) type Statuses = BTreeMap<BalancerId, (Revision, Record)>;
-
-/// The same with the key that each was written to.
-pub(crate) type Reports = BTreeMap<BalancerStatusKey, (Revision, Record)>;
+/// Statuses, by the key that each was written to.
+pub(crate) type Reports = BTreeMap<BalancerStatusKey, Record>;
 
 /// Lists the statuses that a manager of these roles on this host writes, and
 /// no others: other hosts may have very many.
@@ -44,7 +41,7 @@ pub(super) async fn list<S: Store>(
 }
 
 /// The statuses in a listing.
-pub(super) fn statuses_in(keys: &StatusTree, listing: Listing) -> Statuses {
+pub(super) fn statuses_in(keys: &StatusTree, listing: Listing) -> BTreeMap<BalancerId, Record> {
     let statuses = reports_in(keys, listing).into_iter();
     let statuses = statuses.map(|(report, status)| (report.balancer().clone(), status));
     statuses.collect()
@@ -55,18 +52,27 @@ pub(crate) async fn reports<S: Store>(
     store: &S,
     keys: &StatusTree,
     prefix: &str,
-) -> Result<(Header, Reports), StoreError> {
+) -> Result<Reports, StoreError> {
     let listing = store.list(prefix, None).await?;
-    Ok((listing.header, reports_in(keys, listing)))
+    Ok(reports_in(keys, listing))
 }
 
 fn reports_in(keys: &StatusTree, listing: Listing) -> Reports {
     let entries = listing.entries.into_iter();
+    let mut ignored = 0_usize;
     let reports = entries.filter_map(|(key, entry)| {
-        let (report, record) = report(keys, &key, &entry)?;
-        Some((report, (entry.mod_revision, record)))
+        let report = report(keys, &key, &entry);
+        ignored += usize::from(report.is_none());
+        report
     });
-    reports.collect()
+    let reports = reports.collect();
+    if ignored > 0 {
+        tracing::warn!(
+            "ignored: {ignored} keys below {}lb/ are not statuses",
+            keys.prefix()
+        );
+    }
+    reports
 }
 
 /// The status that a key holds, if it is one.
@@ -89,15 +95,22 @@ pub(crate) fn report(
     }
 }
 
-/// The mod_revisions alone.
-pub(super) fn revisions(statuses: &Statuses) -> BTreeMap<BalancerId, Revision> {
-    let statuses = statuses.iter();
-    statuses
-        .map(|(id, (revision, _))| (id.clone(), *revision))
-        .collect()
+/// A status that contains a later change than etcd has ever had, if any: it
+/// belongs to another history.
+pub(super) fn newer_than(
+    records: &BTreeMap<BalancerId, Record>,
+    revision: Revision,
+) -> Option<String> {
+    let mut newer = records.iter().filter(|(_, one)| one.revision > revision);
+    newer.next().map(|(id, record)| {
+        format!(
+            "the status of {id} contains revision {}, and etcd is at {revision}",
+            record.revision
+        )
+    })
 }
 
-/// Who was listed when a record was written, and when that was.
+/// The members that a status lists, and the revision of the status.
 struct Known {
     revision: Revision,
     listed: Vec<MemberId>,
@@ -116,29 +129,48 @@ impl Known {
     }
 }
 
-/// What the records of all load balancers remember.
+/// The members that all statuses list.
 #[derive(Default)]
-pub(crate) struct Remembered(BTreeMap<BalancerId, Known>);
+pub(crate) struct Remembered {
+    balancers: BTreeMap<BalancerId, Known>,
+    absorbed: Revision,
+}
 
 impl Remembered {
-    /// What these records do.
-    pub(crate) fn by(records: &BTreeMap<BalancerId, Record>) -> Self {
+    /// What these records list, which contain every change up to `absorbed`.
+    pub(crate) fn by(records: &BTreeMap<BalancerId, Record>, absorbed: Revision) -> Self {
         let records = records.iter();
         let known = records.map(|(id, record)| (id.clone(), Known::of(record)));
-        Self(known.collect())
+        Self {
+            balancers: known.collect(),
+            absorbed,
+        }
     }
 
-    /// From where the history is wanted: the oldest record that knew a member
-    /// which is not listed any more.
+    /// Whether the tree has no key at all, although members are listed whose
+    /// absence nothing explains.
+    pub(super) fn has_unexplained(&self, tree: &Tree) -> bool {
+        if !tree.has_no_key() {
+            return false;
+        }
+        self.balancers.iter().any(|(id, known)| {
+            let balancer = tree.balancer(id);
+            let explains = |member| balancer.is_some_and(|balancer| balancer.explains(member));
+            known.listed.iter().any(|member| !explains(member))
+        })
+    }
+
+    /// From where the history must be replayed: the oldest status that lists a
+    /// member without a key, but nothing that every status contains.
     pub(super) fn replay_from(&self, tree: &Tree) -> Option<Revision> {
-        self.0
+        self.balancers
             .iter()
             .filter(|(id, known)| {
                 let balancer = tree.balancer(id);
                 let lists = |member| balancer.is_some_and(|balancer| balancer.lists(member));
                 known.listed.iter().any(|member| !lists(member))
             })
-            .map(|(_, known)| known.revision)
+            .map(|(_, known)| known.revision.max(self.absorbed))
             .min()
     }
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use presence::mirror::Snapshot;
-use presence::model::{BalancerId, Kind, Region};
+use presence::model::{BalancerId, Kind, Region, Revision};
 use presence::process::shutdown::Shutdown;
 use tokio::sync::watch;
 
@@ -36,8 +36,13 @@ pub struct Orders {
     pub replacements: u32,
     /// Counts up when it is time to look for drift.
     pub resync: u64,
-    /// Of whom it is remembered that the status is about to be deleted.
-    pub may_forget: BTreeSet<BalancerId>,
+}
+
+impl Orders {
+    /// The newest release that covers this load balancer.
+    pub fn released(&self, id: &BalancerId) -> Option<Revision> {
+        self.releases.view.of(id, self.releases.header.cluster)
+    }
 }
 
 /// Makes such a reconciler.
@@ -65,7 +70,6 @@ pub(super) struct Whole {
     orders: watch::Sender<Option<Orders>>,
     /// Who is managed.
     ids: BTreeSet<BalancerId>,
-    may_forget: BTreeSet<BalancerId>,
 }
 
 impl Whole {
@@ -82,7 +86,6 @@ impl Whole {
             regions: launcher.regions(),
             orders,
             ids: records.keys().cloned().collect(),
-            may_forget: BTreeSet::new(),
         };
         (
             whole,
@@ -98,42 +101,20 @@ impl Whole {
         &self.ids
     }
 
-    pub fn cares_for(&self, id: &BalancerId) -> bool {
-        id.kind() == self.kind && self.regions.contains(id.region())
-    }
-
     pub fn steer(&mut self, tree: &Tree, orders: Orders) {
         let listed = tree.balancers.iter().filter(|(id, tree)| {
             let speaks = !tree.members.is_empty() || tree.config.is_some();
             id.kind() == self.kind && self.regions.contains(id.region()) && speaks
         });
         for (id, _) in listed {
-            self.may_forget.remove(id);
             if !self.ids.contains(id) {
                 self.ids.insert(id.clone());
             }
         }
-        let may_forget = self.may_forget.clone();
-        self.orders.send_replace(Some(Orders {
-            may_forget,
-            ..orders
-        }));
-    }
-
-    pub fn may_forget(&mut self, id: &BalancerId) {
-        // Of whom is dismissed nobody asks.
-        if !self.ids.contains(id) || !self.may_forget.insert(id.clone()) {
-            return;
-        }
-        self.orders.send_modify(|orders| {
-            if let Some(orders) = orders {
-                orders.may_forget.insert(id.clone());
-            }
-        });
+        self.orders.send_replace(Some(orders));
     }
 
     pub fn dismiss(&mut self, id: &BalancerId) {
         self.ids.remove(id);
-        self.may_forget.remove(id);
     }
 }

@@ -51,7 +51,7 @@ fn managing(reports: &BTreeMap<BalancerId, Report>, frozen: bool) -> String {
     }
     if frozen {
         words.push_str(
-            "; etcd's history was replaced: nothing is removed until lbmanager release --all",
+            "; the history of etcd was reset: removals are frozen until lbmanager release --all",
         );
     }
     words

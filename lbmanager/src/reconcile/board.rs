@@ -21,12 +21,8 @@ pub struct Report {
     pub serving: usize,
     /// Removals that are withheld.
     pub withheld: usize,
-    /// The release that was taken in, and carried out as far as it can be now.
-    pub released: Option<Revision>,
-    /// The mod_revision of the status that was written last.
-    pub status: Option<Revision>,
-    /// The status is about to be deleted, or was.
-    pub forgetting: bool,
+    /// The status in etcd contains every change of its keys up to here.
+    pub absorbed: Revision,
     /// The last error, if the last pass had one, and its class.
     pub error: Option<(String, &'static str)>,
 }
@@ -69,23 +65,13 @@ impl Board {
             .send_if_modified(|reports| reports.remove(id).is_some());
     }
 
-    /// What was written was written into another history.
-    pub fn forget_statuses(&self) {
+    /// After a reset every status has to be written again.
+    pub fn reset_absorbed(&self) {
         self.0.send_if_modified(|reports| {
             for report in reports.values_mut() {
-                report.status = None;
+                report.absorbed = Revision::default();
             }
             false
-        });
-    }
-
-    /// To be said before the status is deleted, so that nobody misses it.
-    pub(crate) fn forgetting(&self, id: &BalancerId) {
-        self.0.send_modify(|reports| {
-            let report = reports.entry(id.clone()).or_default();
-            report.forgetting = true;
-            report.status = None;
-            report.rest = Rest::Busy;
         });
     }
 
@@ -93,7 +79,7 @@ impl Board {
         self.0.send_if_modified(|reports| {
             let last = reports.entry(id.clone()).or_default();
             let report = Report {
-                status: last.status,
+                absorbed: last.absorbed,
                 ..report
             };
             let news = *last != report;
@@ -102,20 +88,19 @@ impl Board {
         });
     }
 
-    pub(crate) fn wrote(&self, id: &BalancerId, status: Revision) {
-        self.0.send_modify(|reports| {
+    /// The status in etcd contains every change up to this revision.
+    pub(crate) fn absorbed(&self, id: &BalancerId, revision: Revision) {
+        self.0.send_if_modified(|reports| {
             let report = reports.entry(id.clone()).or_default();
-            report.forgetting = false;
-            report.status = Some(status);
+            std::mem::replace(&mut report.absorbed, revision) != revision
         });
     }
 
-    /// Its last pass failed; the release that was taken in all the same.
-    pub(crate) fn failed(&self, id: &BalancerId, failing: Failing, released: Option<Revision>) {
+    /// Its last pass failed.
+    pub(crate) fn failed(&self, id: &BalancerId, failing: Failing) {
         self.0.send_modify(|reports| {
             let report = reports.entry(id.clone()).or_default();
             report.error = Some((failing.words, failing.class));
-            report.released = released;
             report.rest = if failing.is_temporary {
                 Rest::Busy
             } else {
@@ -129,8 +114,6 @@ impl Board {
             let report = reports.entry(id.clone()).or_default();
             *report = Report {
                 rest: Rest::Forgotten,
-                forgetting: true,
-                released: report.released,
                 ..Report::default()
             };
         });

@@ -36,7 +36,7 @@ pub use health_polls::HealthPolls;
 pub use hook::{Crash, Hook, NoHook, Point};
 
 use crate::backend::Backend;
-use crate::history::Freeze;
+use crate::history::{Freeze, MarkerWriter};
 use crate::observed::Described;
 use crate::record::Record;
 use crate::tree::{BalancerTree, Config};
@@ -70,8 +70,6 @@ pub struct Orders {
     pub replacements: u32,
     /// Counts up when it is time to look for drift.
     pub resync: u64,
-    /// It is remembered that the status is about to be deleted on purpose.
-    pub may_forget: bool,
 }
 
 impl Orders {
@@ -87,7 +85,6 @@ impl Orders {
             || self.frozen != other.frozen
             || self.replacements != other.replacements
             || self.resync != other.resync
-            || self.may_forget != other.may_forget
     }
 
     /// Sends them on if they are news.
@@ -131,6 +128,8 @@ pub struct Shared<S, B, H = NoHook> {
     pub clock: Clock,
     /// How to go about it.
     pub settings: Arc<Settings>,
+    /// Written with each status.
+    pub marker: MarkerWriter,
     /// Where reports go.
     pub board: Board,
     /// How often health is polled.
@@ -249,7 +248,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
                     Wake::at(next.map(|wait| Instant::now() + wait))
                 }
                 Err(PassError::Crashed(_)) => return,
-                Err(error) => self.after_failure(&error, &current),
+                Err(error) => self.after_failure(&error),
             };
             tokio::select! {
                 biased;
@@ -263,7 +262,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         }
     }
 
-    fn after_failure(&mut self, error: &PassError, orders: &Orders) -> Wake {
+    fn after_failure(&mut self, error: &PassError) -> Wake {
         self.described = None;
         let backoff = if error.is_temporary() {
             &mut self.failures
@@ -274,15 +273,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         if self.complaint.is_due(&error.to_string()) {
             tracing::warn!("{}: not brought in line with the tree: {error}", self.id);
         }
-        // One that cannot be looked at does not keep a release standing.
-        let released = match (&self.record.contact, error) {
-            (_, PassError::Store(_)) => None,
-            (None, _) => orders.released,
-            (Some(_), _) => self.record.released,
-        };
-        self.shared
-            .board
-            .failed(&self.id, error.failing(), released);
+        self.shared.board.failed(&self.id, error.failing());
         Wake {
             at: Some(Instant::now() + wait),
             news_from: Instant::now() + wait.min(NEWS_PAUSE),

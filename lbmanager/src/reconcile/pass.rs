@@ -93,7 +93,7 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         self.record = record;
         self.forget_rejections(&desired);
         if self.nothing_left(&desired, orders) {
-            return self.forget(orders).await;
+            return self.forget().await;
         }
         let context = self.context(orders, now);
         let mut plan = match self.decide(&desired, &context, news).await {
@@ -103,13 +103,13 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
                 return Ok(Passed::Overtaken);
             }
             Err(BackendError::NotFound(_)) if desired.is_empty() && orders.frozen.is_none() => {
-                return self.forget(orders).await;
+                return self.forget().await;
             }
             Err(error) => return self.fail(error).await,
         };
         self.hold_kept(&mut plan, context.now);
         if self.shared.settings.dry_run {
-            return Ok(self.pretend(&desired, &plan, orders));
+            return Ok(self.pretend(&desired, &plan));
         }
         let acted = plan.has_steps();
         self.record = plan.record.clone();
@@ -118,9 +118,9 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         if self.save().await? {
             self.shared.hook.reached(Point::Reported)?;
         }
-        self.report(&desired, &plan, orders);
+        self.report(&desired, &plan);
         if self.nothing_left(&desired, orders) && !acted {
-            return self.forget(orders).await;
+            return self.forget().await;
         }
         Ok(Passed::Next(self.next(&plan, orders, acted)))
     }
@@ -396,36 +396,27 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     async fn save(&mut self) -> Result<bool, StoreError> {
         let value = self.record.to_json();
         let seal = Seal::of(&value);
-        if self.written == Some(seal) {
-            return Ok(false);
+        let is_new = self.written != Some(seal);
+        if is_new {
+            // If this fails it may have been written all the same.
+            self.written = None;
+            let put = Transaction::put(self.status_key(), value);
+            self.commit(put).await?;
+            self.written = Some(seal);
         }
-        let key = self.status_key();
-        // If this fails it may have been written all the same.
-        self.written = None;
-        let commit = self
-            .shared
-            .store
-            .commit(Transaction::put(key, value))
-            .await?;
-        self.written = Some(seal);
-        self.shared.board.wrote(&self.id, commit.header.revision);
-        Ok(true)
+        self.shared.board.absorbed(&self.id, self.record.revision);
+        Ok(is_new)
     }
 
     fn nothing_left(&self, desired: &Desired, orders: &Orders) -> bool {
         orders.frozen.is_none() && absorb::has_nothing_left(&self.record, desired)
     }
 
-    /// Deletes the status, once it is remembered that this is on purpose: a
-    /// status that is gone is else a sign of a history that was replaced.
-    async fn forget(&mut self, orders: &Orders) -> Result<Passed, PassError> {
+    /// Deletes the status: nothing is left to manage.
+    async fn forget(&mut self) -> Result<Passed, PassError> {
         if !self.shared.settings.dry_run && self.written.is_some() {
-            if !orders.may_forget {
-                self.shared.board.forgetting(&self.id);
-                return Ok(Passed::Next(None));
-            }
-            let key = self.status_key();
-            self.shared.store.commit(Transaction::delete(key)).await?;
+            let delete = Transaction::delete(self.status_key());
+            self.commit(delete).await?;
         }
         self.shared.hook.reached(Point::Forgotten)?;
         tracing::info!(
@@ -435,7 +426,15 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         Ok(Passed::Forgotten)
     }
 
-    pub(super) fn report(&mut self, desired: &Desired, plan: &Plan, orders: &Orders) {
+    /// With the marker, which says that this history contains the change.
+    async fn commit(&self, transaction: Transaction) -> Result<(), StoreError> {
+        let transaction = self.shared.marker.add_to(transaction);
+        let commit = self.shared.store.commit(transaction).await?;
+        self.shared.marker.committed(commit.header.revision);
+        Ok(())
+    }
+
+    pub(super) fn report(&mut self, desired: &Desired, plan: &Plan) {
         let members = self.record.members.values();
         let serving = members
             .filter(|known| known.state == State::Serving)
@@ -465,9 +464,6 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
                 desired: desired.members.len(),
                 serving,
                 withheld: self.record.withheld.len(),
-                released: self.record.released.filter(|_| {
-                    !plan.has_steps() || desired.blocked.is_some() || orders.frozen.is_some()
-                }),
                 error: None,
                 ..Report::default()
             },

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::pass::{Passed, until};
-use super::{Hook, Orders, Reconciler};
+use super::{Hook, Reconciler};
 use crate::backend::Backend;
 use crate::desired::Desired;
 use crate::plan::Plan;
@@ -12,9 +12,9 @@ use presence::store::Store;
 impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     /// Reports as after the pass that is left out. What is remembered is what
     /// was before: it is what the next pass will find again.
-    pub(super) fn pretend(&mut self, desired: &Desired, plan: &Plan, orders: &Orders) -> Passed {
+    pub(super) fn pretend(&mut self, desired: &Desired, plan: &Plan) -> Passed {
         let before = std::mem::replace(&mut self.record, plan.record.clone());
-        self.report(desired, plan, orders);
+        self.report(desired, plan);
         self.record = before;
         let lines = lines(plan);
         for line in lines.difference(&self.said) {

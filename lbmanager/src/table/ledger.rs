@@ -199,14 +199,12 @@ impl Ledger {
     }
 
     /// Makes services of other identities this identity's, as created or
-    /// adopted as they were, and returns them. [`Ledger::save`] writes it.
-    pub fn take_over(&mut self, services: &BTreeSet<ServiceKey>) -> Vec<BalancerId> {
+    /// adopted as they were. [`Ledger::save`] writes it.
+    pub fn take_over(&mut self, services: &BTreeSet<ServiceKey>) {
         let taken = self.others.extract_if(.., |key, _| services.contains(key));
         let taken: Vec<_> = taken.map(|(key, other)| (key, other.kept)).collect();
         self.is_dirty |= !taken.is_empty();
-        let ids = taken.iter().map(|(_, kept)| kept.id.clone()).collect();
         self.services.extend(taken);
-        ids
     }
 
     /// Writes what is not on disk yet.

@@ -205,8 +205,7 @@ impl Line {
 
     /// The newest release that concerns it.
     pub fn release(&self, orders: &Orders) -> Option<Revision> {
-        let releases = &orders.releases.view;
-        self.ids.iter().filter_map(|id| releases.of(id)).max()
+        self.ids.iter().filter_map(|id| orders.released(id)).max()
     }
 
     fn context(&self, record: &Record, around: &Around<'_>) -> Context {

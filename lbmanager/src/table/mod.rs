@@ -65,6 +65,7 @@ use presence::store::Store;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use crate::history::MarkerWriter;
 use crate::host::HostSettings;
 use crate::identity::Identity;
 use crate::manager::whole::{Launch, Orders};
@@ -116,6 +117,8 @@ pub struct Parts<S, K> {
     pub clock: Clock,
     /// How it is kept.
     pub settings: Settings,
+    /// Written with each status.
+    pub marker: MarkerWriter,
     /// Where reports go.
     pub board: Board,
 }
@@ -176,12 +179,12 @@ async fn run<S: Store, K: Kernel>(
     parts.ledger.run_as(identity);
     let others = Others::of(&mut records, &parts.ledger, &outbox);
     let ask = Arc::clone(&parts.probe);
-    let (store, keys, host, board) = (
-        parts.store.clone(),
-        parts.settings.keys.clone(),
-        parts.settings.host.clone(),
-        parts.board.clone(),
-    );
+    let (store, board) = (parts.store.clone(), parts.board.clone());
+    let target = outbox::Target {
+        keys: parts.settings.keys.clone(),
+        host: parts.settings.host.clone(),
+        marker: parts.marker.clone(),
+    };
     let table = Table {
         image: None,
         lines: Lines::new(records, &parts.settings, parts.clock.now(), &outbox),
@@ -204,7 +207,7 @@ async fn run<S: Store, K: Kernel>(
     };
     tokio::select! {
         () = table.run(orders, shutdown) => {}
-        () = outbox.run(&store, &keys, &host, &board) => {}
+        () = outbox.run(&store, &target, &board) => {}
         () = probe::run(ask, asked, silence) => {}
     }
 }
@@ -232,7 +235,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
                         next.map(|wait| Instant::now() + wait)
                     }
                     Err(failing) => {
-                        self.fail(&failing, &orders);
+                        self.fail(&failing);
                         Some(Instant::now() + backoff.failed())
                     }
                 },
@@ -260,7 +263,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
     }
 
     /// The kernel cannot be read: nothing is done.
-    fn fail(&mut self, failing: &Failing, orders: &Orders) {
+    fn fail(&mut self, failing: &Failing) {
         self.image = None;
         let now = self.parts.clock.now();
         if self.complaint.is_due(&failing.words) {
@@ -278,8 +281,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
         for line in self.lines.iter_mut() {
             line.record_mut().failed_with(now, failing.words.clone());
             for id in &line.ids {
-                let released = orders.releases.view.of(id);
-                self.parts.board.failed(id, failing.clone(), released);
+                self.parts.board.failed(id, failing.clone());
                 if !self.parts.settings.dry_run {
                     self.outbox.write(id, Arc::clone(&line.record));
                 }

@@ -26,8 +26,6 @@ pub struct Others {
     /// A release that is not newer was written for another reason.
     start: Option<Revision>,
     shown: BTreeSet<BalancerId>,
-    /// Released by an operator, and managed here since then.
-    taken_over: BTreeSet<BalancerId>,
     logged: BTreeMap<Arc<Identity>, usize>,
 }
 
@@ -60,15 +58,10 @@ impl Others {
         let start = *self.start.get_or_insert(orders.releases.header.revision);
         let others = ledger.others().iter();
         let released = others.filter(|(_, other)| {
-            let release = orders.releases.view.of(&other.kept.id);
+            let release = orders.released(&other.kept.id);
             release.is_some_and(|release| release > start)
         });
         released.map(|(key, _)| *key).collect()
-    }
-
-    /// Whether the service was another identity's when this process started.
-    pub fn has_taken_over(&self, id: &BalancerId) -> bool {
-        self.taken_over.contains(id)
     }
 
     /// Revisions compare with nothing that was before.
@@ -89,8 +82,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
             "released: {} virtual services of other identities are managed here now",
             released.len()
         );
-        let taken_over = self.parts.ledger.take_over(&released);
-        self.others.taken_over.extend(taken_over);
+        self.parts.ledger.take_over(&released);
     }
 
     /// Shows services of other identities that are in the kernel.

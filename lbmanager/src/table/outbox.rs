@@ -14,6 +14,7 @@ use presence::process::complaint::Complaint;
 use presence::store::{Store, StoreError, Transaction};
 use tokio::sync::Notify;
 
+use crate::history::MarkerWriter;
 use crate::reconcile::Board;
 use crate::reconcile::seal::Seal;
 use crate::record::Record;
@@ -22,6 +23,17 @@ use crate::record::Record;
 /// in a request, unless told otherwise.
 const OPERATIONS: usize = 100;
 const BYTES: usize = 1 << 20;
+
+/// Where statuses are written.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The keys of the tree.
+    pub keys: StatusTree,
+    /// The host whose statuses they are.
+    pub host: HostId,
+    /// Written with each transaction.
+    pub marker: MarkerWriter,
+}
 
 /// Statuses to be written. Clones are the same outbox.
 #[derive(Debug, Clone, Default)]
@@ -42,8 +54,6 @@ struct State {
     /// What it is to have. `None`: nothing. As it is kept: as text each would
     /// be as large again.
     pending: BTreeMap<BalancerId, Option<Arc<Record>>>,
-    /// Whose status is about to be deleted, which nobody was told yet.
-    forgetting: BTreeSet<BalancerId>,
 }
 
 /// Statuses that are written together.
@@ -79,17 +89,8 @@ impl Outbox {
     /// Writes it, unless that is what etcd has.
     pub fn write(&self, id: &BalancerId, status: Arc<Record>) {
         let mut state = self.state();
-        state.forgetting.remove(id);
         state.pending.insert(id.clone(), Some(status));
         drop(state);
-        self.0.news.notify_one();
-    }
-
-    /// It is about to be deleted. The board is told once nothing of it is on its
-    /// way any more: else it would be remembered again when that arrives, and
-    /// missed by a manager that starts after this one.
-    pub fn forgetting(&self, id: &BalancerId) {
-        self.state().forgetting.insert(id.clone());
         self.0.news.notify_one();
     }
 
@@ -113,28 +114,26 @@ impl Outbox {
     }
 
     /// Writes what comes, for ever.
-    pub async fn run<S: Store>(&self, store: &S, keys: &StatusTree, host: &HostId, board: &Board) {
+    pub async fn run<S: Store>(&self, store: &S, target: &Target, board: &Board) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut complaint = Complaint::every(Duration::from_mins(1));
         // How many have to go one by one: one of them is not taken.
         let mut apart = 0_usize;
         loop {
-            let batch = self.batch(if apart > 0 { 1 } else { OPERATIONS });
-            for id in self.forgotten() {
-                board.forgetting(&id);
-            }
+            let batch = self.batch(if apart > 0 { 1 } else { OPERATIONS }, board);
             if batch.is_empty() {
                 self.0.news.notified().await;
                 continue;
             }
-            let transaction = transaction(keys, host, &batch);
+            let transaction = target.transaction(&batch);
             match store.commit(transaction).await {
                 Ok(commit) => {
                     backoff.succeeded();
                     complaint.is_over();
+                    target.marker.committed(commit.header.revision);
                     for (id, status) in &batch {
-                        if status.is_some() {
-                            board.wrote(id, commit.header.revision);
+                        if let Some(status) = status {
+                            board.absorbed(id, status.record.revision);
                         }
                     }
                     apart = apart.saturating_sub(batch.len());
@@ -166,15 +165,7 @@ impl Outbox {
         }
     }
 
-    /// Those about to be deleted of whom nothing is on its way.
-    fn forgotten(&self) -> Vec<BalancerId> {
-        let state = &mut *self.state();
-        let (pending, under_way) = (&state.pending, &state.under_way);
-        let settled = |id: &BalancerId| !pending.contains_key(id) && !under_way.contains(id);
-        state.forgetting.extract_if(.., settled).collect()
-    }
-
-    fn batch(&self, most: usize) -> Batch {
+    fn batch(&self, most: usize, board: &Board) -> Batch {
         let mut state = self.state();
         let mut batch = Batch::new();
         let mut bytes = 0;
@@ -183,7 +174,8 @@ impl Outbox {
                 break;
             };
             let status = record.map(Status::of);
-            if status.as_ref().is_some_and(|new| state.has(&id, new)) {
+            if let Some(same) = status.as_ref().filter(|new| state.has(&id, new)) {
+                board.absorbed(&id, same.record.revision);
                 continue;
             }
             bytes += status.as_ref().map_or(0, |status| status.text.len());
@@ -230,16 +222,18 @@ impl Status {
     }
 }
 
-fn transaction(keys: &StatusTree, host: &HostId, batch: &Batch) -> Transaction {
-    batch
-        .iter()
-        .fold(Transaction::default(), |transaction, (id, status)| {
-            let key = keys.balancer(host, id);
+impl Target {
+    fn transaction(&self, batch: &Batch) -> Transaction {
+        let statuses = Transaction::default();
+        let statuses = batch.iter().fold(statuses, |transaction, (id, status)| {
+            let key = self.keys.balancer(&self.host, id);
             match status {
                 Some(status) => transaction.and_put(key, status.text.clone(), None),
                 None => transaction.and_delete(key),
             }
-        })
+        });
+        self.marker.add_to(statuses)
+    }
 }
 
 #[cfg(test)]
@@ -249,7 +243,6 @@ mod tests {
     use presence::store::memory::MemoryStore;
 
     use super::*;
-    use crate::reconcile::Report;
 
     fn keys() -> StatusTree {
         presence::keys::Tree::new("/lbManager").unwrap().status()
@@ -296,42 +289,13 @@ mod tests {
 
     /// Writes until nothing is left to be done.
     async fn run(outbox: &Outbox, store: &MemoryStore, board: &Board) {
-        let host = "host-1".parse().unwrap();
-        let keys = keys();
-        let run = outbox.run(store, &keys, &host, board);
+        let target = Target {
+            keys: keys(),
+            host: "host-1".parse().unwrap(),
+            marker: MarkerWriter::default(),
+        };
+        let run = outbox.run(store, &target, board);
         let a_while = Duration::from_secs(1);
         assert!(tokio::time::timeout(a_while, run).await.is_err());
-    }
-
-    fn report(board: &Board, id: &BalancerId) -> Report {
-        board.watch().borrow()[id].clone()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_about_to_be_deleted_is_not_remembered_again() {
-        let id: BalancerId = "ipvs/edge/10.0.0.1:80".parse().unwrap();
-        let (outbox, board) = (Outbox::default(), Board::default());
-        let store = MemoryStore::new();
-        outbox.write(&id, status());
-        outbox.forgetting(&id);
-        store.set_unavailable(true);
-        run(&outbox, &store, &board).await;
-        assert!(!board.watch().borrow().contains_key(&id));
-        store.set_unavailable(false);
-        run(&outbox, &store, &board).await;
-        let told = report(&board, &id);
-        assert!(told.forgetting && told.status.is_none(), "{told:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_written_again_is_not_about_to_be_deleted() {
-        let id: BalancerId = "ipvs/edge/10.0.0.1:80".parse().unwrap();
-        let (outbox, board) = (Outbox::default(), Board::default());
-        let store = MemoryStore::new();
-        outbox.forgetting(&id);
-        outbox.write(&id, status());
-        run(&outbox, &store, &board).await;
-        let told = report(&board, &id);
-        assert!(!told.forgetting && told.status.is_some(), "{told:?}");
     }
 }

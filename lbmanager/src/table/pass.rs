@@ -98,7 +98,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
         if self.complaint.is_over() {
             tracing::info!("virtual services are brought in line with the tree again");
         }
-        self.finish(orders);
+        self.finish();
         self.hold();
         self.report_refused(orders);
         self.show_others();

@@ -53,7 +53,6 @@ impl<S: Store, K: Kernel> Table<S, K> {
                 desired: verdict.wanted,
                 serving,
                 withheld: line.record.withheld.len(),
-                released: line.record.released,
                 error: error.map(|error| (error.what.clone(), "kernel")),
                 ..Report::default()
             };
@@ -72,7 +71,6 @@ impl<S: Store, K: Kernel> Table<S, K> {
             let report = Report {
                 rest: Rest::Stuck,
                 error: Some((why.clone(), "config")),
-                released: orders.releases.view.of(id),
                 ..Report::default()
             };
             self.parts.board.report(id, report);
@@ -89,22 +87,12 @@ impl<S: Store, K: Kernel> Table<S, K> {
         }
     }
 
-    /// Lets go what is not managed any more, once it is remembered that its
-    /// status is deleted on purpose.
-    pub(super) fn finish(&mut self, orders: &Orders) {
-        let parting = self.lines.parting.iter().cloned();
-        let parting: Vec<_> = parting.filter(|id| self.may_forget(id, orders)).collect();
-        for id in parting {
+    /// Deletes the statuses of services that are no longer managed.
+    pub(super) fn finish(&mut self) {
+        for id in std::mem::take(&mut self.lines.parting) {
             self.forget(&id);
-            self.lines.parting.remove(&id);
         }
-        let mut ending = self.lines.ending.clone();
-        ending.retain(|key, _| {
-            let ids = self.lines.get(key).map_or(&[][..], |line| &line.ids);
-            // Each of them is asked for.
-            let waits = ids.iter().filter(|id| !self.may_forget(id, orders));
-            waits.count() == 0
-        });
+        let ending = self.lines.ending.clone();
         self.parts.ledger.remove(ending.keys());
         for (key, over) in ending {
             let Some(line) = self.lines.forget(&key) else {
@@ -115,18 +103,6 @@ impl<S: Store, K: Kernel> Table<S, K> {
                 tracing::info!("{id}: no longer managed, {}", farewell(&line, over));
             }
         }
-    }
-
-    /// Whether its status may be deleted; if not, that is asked for.
-    fn may_forget(&self, id: &BalancerId, orders: &Orders) -> bool {
-        let has_status = !self.parts.settings.dry_run && self.outbox.has(id);
-        // The manager does not know of services of other identities.
-        let is_other = self.others.has_taken_over(id);
-        let waits = has_status && !is_other && !orders.may_forget.contains(id);
-        if waits {
-            self.outbox.forgetting(id);
-        }
-        !waits
     }
 
     pub(super) fn forget(&self, id: &BalancerId) {

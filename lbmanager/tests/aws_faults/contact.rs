@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::real::{A, B, C, D, E, REGION, Rig, config, release, set, withheld};
+use crate::real::{A, B, C, D, E, REGION, Rig, config, set, withheld};
 
 #[tokio::test]
 async fn a_tree_that_is_written_one_by_one_causes_no_flapping() {
@@ -35,9 +35,8 @@ async fn a_foreign_load_balancer_is_not_emptied_until_somebody_says_so() {
     let why = status["withheld"][B]["why"].as_str().unwrap();
     assert!(why.contains("is this the right load balancer?"), "{why}");
     rig.until_registered("web", &[A, B, C, D]).await;
-    rig.etcd.put(&release("web"), "").await.unwrap();
+    rig.release("web").await;
     rig.until_registered("web", &[A]).await;
-    rig.until_gone(&release("web")).await;
     rig.assert_kept("web", &[A]);
 }
 

@@ -116,7 +116,7 @@ async fn a_damaged_status_is_told_and_the_load_balancer_is_met_anew() {
     rig.put("web", &[C]).await;
     rig.put("api", &[A]).await;
     rig.run().await;
-    let told = format!("the status {} cannot be read", status_key("web"));
+    let told = format!("cannot read the status {}", status_key("web"));
     rig.until_log(&told).await;
     rig.until_serving("api", &[A]).await;
     rig.until_status("web", "strangers are held", |status| {

@@ -91,7 +91,7 @@ async fn a_release_lets_strangers_go_and_is_over_then() {
     assert_eq!(Vec::from_iter(web.registered()), ["i-00000001"]);
     drop(manager);
     let said = rig.ok(&["release", "--all"]).await;
-    assert!(said.contains("nothing was withheld"), "{said}");
+    assert!(said.contains("nothing was held"), "{said}");
     let key = "/lbManager-status/release/all";
     assert!(rig.etcd.get(key).await.unwrap().is_some());
 }

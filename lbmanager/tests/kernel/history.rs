@@ -16,7 +16,7 @@ const A: &str = "10.8.0.1:8081";
 const B: &str = "10.8.1.2:8080";
 const C: &str = "10.8.1.3:8080";
 const OTHER: &str = "10.8.0.2:80";
-const REPLACED: &str = "the history of etcd was replaced";
+const REPLACED: &str = "the history of etcd was reset";
 
 /// Waits until a service has just these, with these weights.
 async fn until(service: &str, members: &[(&str, u8)]) {

@@ -19,7 +19,7 @@ use testbed::etcd::Etcd;
 use testbed::proxy::Proxy;
 use tokio::time::{Instant, sleep};
 
-use real::{REGION, Rig, release};
+use real::{REGION, Rig};
 use tree::{ANCHORS, Model};
 
 /// Health polls that failed for long come rarely.
@@ -82,12 +82,11 @@ impl Soak {
         while !self.is_in_line() {
             assert!(Instant::now() < end, "{}", self.what_is_wrong().await);
             for lb in self.model.names() {
-                self.rig.etcd.put(&release(lb), "").await.unwrap();
+                self.rig.release(lb).await;
             }
             sleep(Duration::from_secs(1)).await;
         }
         for lb in self.model.names() {
-            self.rig.until_gone(&release(lb)).await;
             let timeline = self.rig.lb(lb).timeline();
             for anchor in ANCHORS {
                 let kept = timeline.never_deregistered(anchor);

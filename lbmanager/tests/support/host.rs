@@ -19,13 +19,14 @@ use lbmanager::table::ledger::Ledger;
 use lbmanager::table::probe::Ask;
 use presence::keys;
 use presence::keys::status::ManagerRole;
-use presence::model::{BalancerId, Kind, LeaseId, Region};
+use presence::model::{BalancerId, Kind, LeaseId, Region, Revision};
 use presence::process::clock::Clock;
 use presence::process::health::Health;
 use presence::process::metrics;
 use presence::process::shutdown::{Shutdown, Trigger};
 use presence::process::state_file::StateDir;
 use presence::process::systemd::Manager as Systemd;
+use presence::status::Release;
 use presence::store::memory::MemoryStore;
 use presence::store::{Store, Transaction};
 use tokio::task::JoinHandle;
@@ -91,6 +92,9 @@ impl Host {
         let regions = [self.name, SHARED]
             .map(|region| Region::parse(Kind::Ipvs, region).unwrap())
             .to_vec();
+        let role = ManagerRole::Ipvs;
+        let file = files.file("history.json");
+        let history = History::open(file, &settings.tree, &settings.host, [role]).unwrap();
         let table = table::Parts {
             store: self.store.clone(),
             kernel: Threaded::here(self.kernel.clone()),
@@ -108,6 +112,7 @@ impl Host {
                 hold: settings.hold,
                 dry_run: false,
             },
+            marker: history.marker(role),
             board: self.board.clone(),
         };
         let (trigger, shutdown) = Shutdown::manual();
@@ -123,7 +128,7 @@ impl Host {
                 ManagerRole::Ipvs,
                 Claim::new(self.machine.to_owned(), [Kind::Ipvs], &regions),
             )],
-            history: History::open(files.file("history.json")).unwrap(),
+            history,
             metrics: Metrics::new(&mut metrics::registry("lbmanager")),
             health,
             notifier,
@@ -220,6 +225,14 @@ impl Host {
             .commit(Transaction::put(key, value))
             .await
             .unwrap();
+    }
+
+    /// An operator's release. The revision that it was written at.
+    pub async fn release(&self, key: &str) -> Revision {
+        let before = self.store.get(key).await.unwrap().header;
+        let release = Release::new(before, "test".to_owned(), self.clock.now());
+        let put = Transaction::put(key, release.to_json());
+        self.store.commit(put).await.unwrap().header.revision
     }
 
     pub async fn put_leased(&self, key: &str, lease: LeaseId) {

@@ -26,8 +26,6 @@ pub const E: &str = "i-0000000e";
 /// Asking etcd means a process each time.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-pub const RELEASE_ALL: &str = "/lbManager-status/release/all";
-
 /// The key of a member of class `multiple`.
 pub fn key(lb: &str, member: &str) -> String {
     format!("/lbManager/elb/{REGION}/{lb}/multiple/{member}")
@@ -46,10 +44,6 @@ pub fn status_key(lb: &str) -> String {
     format!("/lbManager-status/lb/elb/{REGION}/{lb}")
 }
 
-pub fn release(lb: &str) -> String {
-    format!("/lbManager-status/release/elb/{REGION}/{lb}")
-}
-
 pub fn set(members: &[&str]) -> BTreeSet<String> {
     members.iter().map(ToString::to_string).collect()
 }
@@ -62,6 +56,7 @@ pub struct Rig<S = Etcd> {
     pub aws: Aws,
     pub etcd: S,
     pub state: TempDir,
+    endpoints: String,
 }
 
 impl Rig {
@@ -101,7 +96,19 @@ impl<S: Deref<Target = Client>> Rig<S> {
             aws,
             etcd,
             state,
+            endpoints: endpoints.to_owned(),
         }
+    }
+
+    /// An operator's release: of one load balancer, or with `--all`.
+    pub async fn release(&self, what: &str) {
+        let what = match what {
+            "--all" => what.to_owned(),
+            lb => format!("elb/{REGION}/{lb}"),
+        };
+        let endpoints = format!("--endpoints={}", self.endpoints);
+        let ended = Launch::bare(&["release", &what, &endpoints, "--wait=20s"]);
+        ended.ended().await.said(0, &[]);
     }
 
     /// Changes how the manager is started next.

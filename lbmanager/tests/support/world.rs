@@ -13,13 +13,15 @@ use lbmanager::metrics::Metrics;
 use lbmanager::reconcile::{Board, Crash, HealthPolls, Hook, Point, Shared};
 use lbmanager::record::Record;
 use presence::keys;
-use presence::model::{BalancerId, Kind, LeaseId};
+use presence::keys::status::ManagerRole;
+use presence::model::{BalancerId, Kind, LeaseId, Revision};
 use presence::process::clock::Clock;
 use presence::process::health::Health;
 use presence::process::metrics;
 use presence::process::shutdown::{Shutdown, Trigger};
 use presence::process::state_file::StateDir;
 use presence::process::systemd::Manager as Systemd;
+use presence::status::Release;
 use presence::store::memory::MemoryStore;
 use presence::store::{Store, Transaction};
 use tokio::task::JoinHandle;
@@ -140,21 +142,24 @@ impl World {
             dry_run: false,
         };
         let board = Board::default();
+        let file = StateDir::open(self.state.path())
+            .unwrap()
+            .file("history.json");
+        let role = ManagerRole::Aws;
+        let history = History::open(file, &settings.tree, &settings.host, [role]).unwrap();
         let shared = Shared {
             store: self.store.clone(),
             backend: self.backend.clone(),
             hook: hook.clone(),
             clock: self.clock.clone(),
             settings: settings.for_reconcilers(),
+            marker: history.marker(role),
             board: board.clone(),
             health_polls: HealthPolls::default(),
         };
         let mut launchers: BTreeMap<Kind, Box<dyn Launch>> = BTreeMap::new();
         launchers.insert(Kind::Elb, Box::new(shared));
         let (trigger, shutdown) = Shutdown::manual();
-        let file = StateDir::open(self.state.path())
-            .unwrap()
-            .file("history.json");
         hook.disk.lock().unwrap().file = self.state.path().join("history.json");
         let health = Health::starting();
         let (notifier, _) = Systemd::default().connect(health.clone());
@@ -166,7 +171,7 @@ impl World {
             whole: None,
             board,
             claims: Vec::new(),
-            history: History::open(file).unwrap(),
+            history,
             metrics: Metrics::new(&mut metrics::registry("lbmanager")),
             health,
             notifier,
@@ -213,6 +218,24 @@ impl World {
     pub async fn put(&self, key: &str, value: &str) {
         let put = Transaction::put(key, value);
         self.store.commit(put).await.unwrap();
+    }
+
+    /// An operator's release. The revision that it was written at.
+    pub async fn release(&self, key: &str) -> Revision {
+        let before = self.store.get(key).await.unwrap().header;
+        let release = Release::new(before, "test".to_owned(), self.clock.now());
+        let put = Transaction::put(key, release.to_json());
+        self.store.commit(put).await.unwrap().header.revision
+    }
+
+    /// Lets time pass until the status contains the release.
+    pub async fn until_released(&self, revision: Revision) {
+        self.until("the release is applied", |world| {
+            world
+                .status()
+                .is_none_or(|status| status.released >= Some(revision))
+        })
+        .await;
     }
 
     pub async fn put_leased(&self, member: &str, lease: LeaseId) {

@@ -117,7 +117,7 @@ async fn a_config_that_a_restored_store_lacks_keeps_no_service() {
     host.store.restore(&snapshot);
     host.pass(Duration::from_mins(10)).await;
     host.until_weights(VIP, &[]).await;
-    host.put(&status().release_all(), "").await;
+    host.release(&status().release_all()).await;
     host.until("the service is gone", |host| {
         host.kernel.weights(VIP).is_none()
     })

@@ -65,13 +65,13 @@ async fn a_renamed_host_leaves_the_services_of_its_old_region_alone() {
 async fn a_release_ends_the_services_of_other_identities() {
     let mut host = stopped().await;
     // A release from before is none for this.
-    host.put(&status().release_all(), "").await;
+    host.release(&status().release_all()).await;
     host.name = "host-2";
     host.start();
     host.until("the other service is held", is_held).await;
     host.pass(Duration::from_mins(10)).await;
     host.until_weights(OTHER, &[(A, 1)]).await;
-    host.put(&status().release_all(), "").await;
+    host.release(&status().release_all()).await;
     host.until("the service is gone", |host| {
         host.kernel.weights(OTHER).is_none()
     })

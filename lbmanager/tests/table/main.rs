@@ -288,7 +288,7 @@ async fn a_store_that_was_restored_takes_nobody_out() {
     host.until_weights(VIP, &[(A, 1), (B, 1), (C, 1)]).await;
     host.pass(Duration::from_hours(1)).await;
     host.until_weights(VIP, &[(A, 1), (B, 1), (C, 1)]).await;
-    host.put(&status().release_all(), "").await;
+    host.release(&status().release_all()).await;
     host.until_weights(VIP, &[(A, 1), (C, 1)]).await;
 }
 
@@ -315,7 +315,7 @@ async fn who_drains_is_held_where_he_is_when_nobody_may_be_removed() {
     host.until_weights(VIP, &[(A, 0), (B, 1), (C, 1)]).await;
     let why = &host.status(&id).unwrap().withheld[A].why;
     assert!(why.contains("release --all"), "{why}");
-    host.put(&status().release_all(), "").await;
+    host.release(&status().release_all()).await;
     host.until_weights(VIP, &[(B, 1)]).await;
 }
 

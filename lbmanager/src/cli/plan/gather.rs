@@ -85,7 +85,7 @@ async fn snapshot<S: Store>(
     let (mut snapshots, mut connection) = manager::mirror_tree(
         store,
         &args.prefix,
-        ready(Remembered::by(records)),
+        ready(Arc::new(Remembered::by(records, Revision::default()))),
         watched,
         &mut mirrors,
         &shutdown,
@@ -118,7 +118,7 @@ impl Known {
         let tree = self.tree.balancer(id).map_or(&nothing, AsRef::as_ref);
         let before = self.records.get(id).cloned().unwrap_or_default();
         let general = self.tree.general();
-        let release = self.releases.view.of(id);
+        let release = self.releases.view.of(id, self.releases.header.cluster);
         let (desired, record) = absorb::take_in(id, before.clone(), tree, general, release, now);
         Question {
             before,

@@ -124,7 +124,6 @@ impl Known {
             frozen: None,
             replacements: 0,
             resync: 0,
-            may_forget: BTreeSet::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 #[cfg(feature = "ipvs")]
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use tokio::time::{Instant, timeout_at};
 use super::backends::{self, Take};
 use super::{CHANGES, TreeArgs};
 use crate::backend::Backend;
-use crate::history::History;
+use crate::history::{History, MarkerWriter};
 use crate::manager::{self, Launch, ManagerError, Parts, Settings};
 use crate::metrics::Metrics;
 use crate::peers::Claim;
@@ -98,7 +98,9 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let board = Board::default();
     let store = args.tree.store().await?;
     let clock = Clock::system();
+    let history = history(&args, &settings)?;
     let shared = SharedParts {
+        markers: [ManagerRole::Aws, ManagerRole::Ipvs].map(|role| history.marker(role)),
         store: store.clone(),
         clock: clock.clone(),
         settings: settings.for_reconcilers(),
@@ -109,7 +111,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         launchers: launchers(&args.backends, &shared, &mut registry)?,
         claims: claims(&args, whole.as_deref())?,
         whole,
-        history: history(&args)?,
+        history,
         metrics: Metrics::new(&mut registry),
         store,
         clock,
@@ -238,29 +240,32 @@ fn boot_id() -> Result<String, Failure> {
 }
 
 /// A dry run leaves no trace, here neither.
-fn history(args: &RunArgs) -> Result<History, Failure> {
+fn history(args: &RunArgs, settings: &Settings) -> Result<History, Failure> {
+    let (tree, host) = (&settings.tree, &settings.host);
+    let kinds = backends::wanted(&args.backends)?;
+    let roles: BTreeSet<ManagerRole> = kinds.into_iter().map(ManagerRole::of).collect();
     if args.dry_run {
-        return Ok(History::forgetful());
+        return Ok(History::forgetful(tree, host, roles));
     }
     let directory = args.daemon.state_dir(Path::new(STATE_DIR))?;
-    let mut file = directory.file("history.json");
-    match History::open(file) {
-        Ok(history) => Ok(history),
+    let file = || directory.file("history.json");
+    match History::open(file(), tree, host, roles.clone()) {
         Err(error @ StateError::Corrupt { .. }) => {
-            file = directory.file("history.json");
-            let aside = file.set_aside()?;
+            let aside = file().set_aside()?;
             tracing::error!(
                 "what was remembered of etcd's history is damaged, and kept as {}; the history \
                  is compared from now on: {error}",
                 aside.display()
             );
-            Ok(History::open(file)?)
+            Ok(History::open(file(), tree, host, roles)?)
         }
-        Err(error) => Err(error.into()),
+        opened => Ok(opened?),
     }
 }
 
 struct SharedParts<S> {
+    /// Of AWS, and of IPVS.
+    markers: [MarkerWriter; 2],
     store: S,
     clock: Clock,
     settings: Arc<crate::reconcile::Settings>,
@@ -275,6 +280,7 @@ impl<S: Clone> SharedParts<S> {
             hook: NoHook,
             clock: self.clock.clone(),
             settings: Arc::clone(&self.settings),
+            marker: self.markers[0].clone(),
             board: self.board.clone(),
             health_polls: HealthPolls::default(),
         }

@@ -74,6 +74,7 @@ pub(super) fn launcher<S: Store>(
             hold: settings.hold,
             dry_run: settings.dry_run,
         },
+        marker: shared.markers[1].clone(),
         board: shared.board.clone(),
     }))
 }

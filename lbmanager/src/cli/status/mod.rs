@@ -12,6 +12,7 @@ use presence::keys::status::BalancerStatusKey;
 use presence::model::{BalancerId, HostId, Revision};
 use presence::process::cli;
 use presence::process::exit::Failure;
+use presence::status::Frozen;
 use serde::Serialize;
 
 use super::TreeArgs;
@@ -34,6 +35,8 @@ JSON is one object:
                     (applied up to), manager, class, members (each with wanted, state, detail,
                     mod_revision), withheld (each with reason, why, until), problems, error,
                     changes
+  frozen          managers whose removals are frozen: manager, why, at, revision
+  hosts_without_manager  hosts with statuses and no live manager; see lbmanager forget-host
   ignored         keys that mean nothing, and why
 With --watch it is one line for each load balancer, and another whenever it changes.
 
@@ -84,8 +87,18 @@ struct Shown<'a> {
 
 #[derive(Serialize)]
 struct Answer<'a> {
+    frozen: Vec<Freeze<'a>>,
     load_balancers: Vec<Shown<'a>>,
+    hosts_without_manager: BTreeSet<&'a HostId>,
     ignored: Vec<Ignored<'a>>,
+}
+
+/// A manager whose removals are frozen.
+#[derive(Serialize)]
+struct Freeze<'a> {
+    manager: String,
+    #[serde(flatten)]
+    frozen: &'a Frozen,
 }
 
 #[derive(Serialize)]
@@ -125,7 +138,18 @@ fn answer<'a>(whole: &'a Whole, chosen: &'a BTreeSet<BalancerId>, all: bool) -> 
     });
     let reports: Vec<_> = whole.reports.iter().collect();
     let shown = |id| Shown::all(id, &whole.tree, &reports);
+    let frozen = whole.writers.frozen.iter().map(|(writer, frozen)| Freeze {
+        manager: writer.to_string(),
+        frozen,
+    });
+    let hosts = whole.reports.keys().filter_map(BalancerStatusKey::host);
+    let is_alive = |host: &&HostId| whole.writers.serves_ipvs(host);
     Answer {
+        frozen: frozen.collect(),
+        hosts_without_manager: hosts
+            .filter(|host| !is_alive(host))
+            .filter(|_| all)
+            .collect(),
         load_balancers: chosen.iter().flat_map(shown).collect(),
         ignored: ignored.filter(|_| all).collect(),
     }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Answer, Shown};
+use crate::history::frozen_message;
 use crate::record::{Action, ChangeRecord, MemberRecord, Record, Role, State};
 use presence::process::words::{columns, list, name, text, time};
 
@@ -11,7 +12,19 @@ const CHANGES: usize = 5;
 
 pub(super) fn answer(answer: &Answer<'_>, now: Timestamp) -> String {
     let shown = answer.load_balancers.iter();
-    let mut blocks: Vec<String> = shown.map(|shown| balancer(shown, now)).collect();
+    let frozen = answer.frozen.iter().map(|freeze| {
+        let message = frozen_message(freeze.frozen);
+        text(&[format!("FROZEN {}: {message}", freeze.manager)])
+    });
+    let shown = shown.map(|shown| balancer(shown, now));
+    let mut blocks: Vec<String> = frozen.chain(shown).collect();
+    if !answer.hosts_without_manager.is_empty() {
+        let hosts: Vec<_> = answer.hosts_without_manager.iter().collect();
+        blocks.push(text(&[format!(
+            "Hosts with statuses and no live manager (lbmanager forget-host deletes them): {}",
+            list(hosts)
+        )]));
+    }
     if !answer.ignored.is_empty() {
         let title = "Keys that mean nothing, and are ignored:".to_owned();
         let ignored = answer.ignored.iter().map(|key| format!("  {}", key.why));
