@@ -5,9 +5,9 @@
 //! keeps each until its member is gone, over restarts too.
 
 use jiff::Timestamp;
-use presence::model::{BalancerId, MemberId, MemberOptions, Revision};
+use presence::model::{BalancerId, MemberId, MemberOptions, Ownership, Revision};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::desired::{self, Desired, Place};
 use crate::record::{Reason, Record, Removal, Role, State};
@@ -95,6 +95,9 @@ pub fn absorb(
         now,
     );
     note_listed(&mut record, desired, now);
+    if was_add_only(&record) && desired.options.ownership != Ownership::AddOnly {
+        disown(&mut record);
+    }
     record.revision = seen.max(tree.revision);
     record.class = desired.class;
     if desired.blocked.is_none() || record.options.is_some() {
@@ -150,6 +153,27 @@ fn note_missing(record: &mut Record, desired: &Desired, at: Revision, now: Times
             known.leaves(Reason::Unknown, at, now);
         }
     }
+}
+
+fn was_add_only(record: &Record) -> bool {
+    let ownership = record
+        .options
+        .as_ref()
+        .and_then(|options| options.get("ownership"));
+    ownership.is_some_and(|ownership| ownership == &json!(Ownership::AddOnly))
+}
+
+/// Members that `add-only` held are unmanaged members from now on: that they are
+/// registered is no longer what an event of long ago says, but what is found.
+fn disown(record: &mut Record) {
+    for (_, known) in &mut record.members {
+        if known.mod_revision.is_none() {
+            known.removal = None;
+            known.placed = false;
+        }
+    }
+    record.contact = None;
+    record.incident = None;
 }
 
 /// A release that exists already was not written with a key in mind that may

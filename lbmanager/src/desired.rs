@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use litemap::LiteMap;
 use presence::model::{
-    BalancerId, BalancerOptions, Class, EffectiveOptions, MemberId, MemberOptions, Revision,
+    BalancerId, BalancerOptions, Class, EffectiveOptions, Kind, MemberId, MemberOptions, Ownership,
+    Revision,
 };
 use serde_json::{Map, Value};
 
@@ -74,8 +75,21 @@ pub fn desired(
         written: written_options,
         mut blocked,
     } = options(tree, general, before, &mut problems);
-    let options = in_force.effective(id.kind());
+    let mut options = in_force.effective(id.kind());
     let class = class_in_force(tree, before);
+    if options.ownership == Ownership::AddOnly && !can_be_add_only(id.kind(), class) {
+        let why = "invalid ownership \"add-only\": expected exclusive or own for ipvs and for class \
+                   single";
+        if id.kind() == Kind::Ipvs && !sets_ownership(tree) {
+            // It is meant for the AWS load balancers of the tree.
+            options.ownership = Ownership::Exclusive;
+            problems.push(format!(
+                "config of the whole tree: {why}; exclusive is in force here"
+            ));
+        } else {
+            blocked.get_or_insert_with(|| format!("config: {why}; nothing is changed until then"));
+        }
+    }
     let mut members: LiteMap<MemberId, Wanted> = tree
         .members
         .iter()
@@ -113,6 +127,18 @@ pub fn desired(
         blocked,
         problems,
     }
+}
+
+/// A balancer that only grows can be one of the kinds whose members the
+/// balancer itself checks, if all of them serve.
+fn can_be_add_only(kind: Kind, class: Option<Class>) -> bool {
+    kind != Kind::Ipvs && class != Some(Class::Single)
+}
+
+fn sets_ownership(tree: &BalancerTree) -> bool {
+    let config = tree.config.as_ref();
+    let options = config.and_then(|config| config.options.as_ref().ok());
+    options.is_some_and(|parsed| parsed.options.ownership.is_some())
 }
 
 /// The class that is in force stays so while it has keys; else the one that

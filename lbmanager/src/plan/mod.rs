@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use presence::model::{Class, MemberId};
+use presence::model::{Class, MemberId, Ownership};
 
 use crate::desired::Desired;
 use crate::history::Freeze;
@@ -185,11 +185,13 @@ fn waiting(record: &Record, scene: &Scene<'_>) -> Waiting {
             && scene.observed.registered(member)
             && !scene.observed.serves(member)
     };
+    let is_add_only = scene.desired.options.ownership == Ownership::AddOnly;
+    let may_remove = scene.context.frozen.is_none() && !is_add_only;
     if scene.coming {
         Waiting::ForService
     } else if record.members.iter().any(is_idle) {
         Waiting::ForHealth
-    } else if scene.context.frozen.is_none() && depends_on_health(record, scene.context) {
+    } else if may_remove && depends_on_health(record, scene.context) {
         Waiting::ForHeld
     } else {
         Waiting::No

@@ -98,6 +98,11 @@ fn held_by(
     if let Some(why) = &scene.desired.blocked {
         return Some(why.clone());
     }
+    if scene.desired.options.ownership == Ownership::AddOnly {
+        let why =
+            "ownership is add-only: members are never deregistered, lbmanager release included";
+        return Some(why.to_owned());
+    }
     let freeze = scene.context.frozen.as_ref()?;
     // Only the manager itself can tell that traffic to it is lost.
     let is_lost = scene.context.expiry == Expiry::Probed

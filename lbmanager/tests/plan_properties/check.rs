@@ -100,6 +100,10 @@ fn holds_still(decision: &Decision) -> Verdict {
         !plan.has_steps() || decision.desired.blocked.is_none(),
         || "acts although blocked".to_owned(),
     )?;
+    let is_add_only = decision.desired.options.ownership == Ownership::AddOnly;
+    holds(plan.deregister.is_empty() || !is_add_only, || {
+        "deregisters although the ownership is add-only".to_owned()
+    })?;
     let paused = decision.desired.options.paused;
     holds(!plan.has_steps() || !paused, || {
         "acts although paused".to_owned()

@@ -127,6 +127,12 @@ impl Driver {
         (!self.nothing_left(&desired, orders)).then_some(desired)
     }
 
+    /// Whether members are only ever added, as of the last pass.
+    pub fn is_add_only(&self) -> bool {
+        let options = self.record.options.as_ref();
+        options.is_some_and(|options| options.get("ownership").is_some_and(|is| is == "add-only"))
+    }
+
     fn nothing_left(&self, desired: &Desired, orders: &Orders<'_>) -> bool {
         orders.frozen.is_none() && absorb::has_nothing_left(&self.record, desired)
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use lbmanager::desired::Place;
 use lbmanager::observed::Condition;
 use lbmanager::record::{Reason, Role};
-use presence::model::{Class, MemberId};
+use presence::model::{Class, MemberId, Ownership};
 
 use super::balancer::after;
 use super::check::{self, holds};
@@ -149,6 +149,9 @@ fn may_stay(world: &World, decision: &Decision, member: &MemberId, reason: Reaso
         (serving.contains(member) || is_unknown) && serving.iter().all(|other| other == member);
     let plan = &decision.plan;
     let record = &plan.record;
+    if decision.desired.options.ownership == Ownership::AddOnly {
+        return true;
+    }
     match reason {
         Reason::LeaseEnded | Reason::Unknown => {
             let is_unhealthy = matches!(

@@ -75,6 +75,12 @@ impl Truth {
         self.restored = true;
     }
 
+    /// Members that are not listed are unmanaged from now on.
+    pub fn disowned(&mut self, is_listed: impl Fn(&MemberId) -> bool) {
+        self.known.retain(&is_listed);
+        self.placed.retain(is_listed);
+    }
+
     pub fn acted(&mut self, decision: &Decision, added: &BTreeSet<MemberId>) {
         let there = &decision.observed.members;
         let listed = &decision.desired.members;

@@ -9,7 +9,9 @@ use lbmanager::observed::Condition;
 use lbmanager::tree::Tree;
 use presence::keys::{self, TreeKey};
 use presence::mirror::View;
-use presence::model::{BalancerId, Class, Kind, MemberId, MemberKey, MemberOptions, Revision};
+use presence::model::{
+    BalancerId, Class, Kind, MemberId, MemberKey, MemberOptions, Ownership, Revision,
+};
 
 use super::action::{Action, MEMBERS, Options, Value};
 use super::balancer::{Balancer, after};
@@ -335,10 +337,15 @@ impl World {
             frozen: self.frozen.clone(),
             replacements: self.replacements,
         };
+        let was_add_only = self.driver.is_add_only();
         let Some(desired) = self.driver.absorb(&orders, self.now) else {
             self.forget();
             return Ok(None);
         };
+        if was_add_only && desired.options.ownership != Ownership::AddOnly {
+            self.truth
+                .disowned(|member| desired.members.contains_key(member));
+        }
         let decision = self
             .driver
             .decide(&desired, &orders, &self.balancer, self.now);

@@ -172,6 +172,10 @@ pub enum Ownership {
     Exclusive,
     /// Only members that this tree put there are its business.
     Own,
+    /// Members are added, and never removed. The status shows which ones would
+    /// be removed.
+    #[serde(rename = "add-only")]
+    AddOnly,
 }
 
 /// Options of a load balancer, or of all: what a `config` key says.
@@ -210,7 +214,7 @@ impl BalancerOptions {
             return Ok(Parsed::default());
         };
         let options = Self {
-            ownership: fields.take("ownership", "exclusive or own is expected")?,
+            ownership: fields.take("ownership", "exclusive, own or add-only is expected")?,
             adopt: fields.take("adopt", BOOLEAN)?,
             drain: fields
                 .take("drain", DURATION)?

@@ -131,7 +131,11 @@ fn a_load_balancer_field_that_holds_what_it_may_not_is_named_with_its_value() {
     let duration = "a duration such as \"1m30s\", or seconds, is expected";
     let share = "a share from 0 to 1 is expected";
     for (field, value, allowed) in [
-        ("ownership", "\"shared\"", "exclusive or own is expected"),
+        (
+            "ownership",
+            "\"shared\"",
+            "exclusive, own or add-only is expected",
+        ),
         ("adopt", "\"yes\"", "true or false is expected"),
         ("drain", "true", duration),
         ("drain", "-1", duration),
