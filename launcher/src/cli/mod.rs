@@ -109,7 +109,7 @@ fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Failure::unexpected)?;
+        .map_err(Failure::io("start", "the runtime"))?;
     let result = runtime.block_on(command);
     // A name that is being looked up must not hold the end up.
     runtime.shutdown_background();

@@ -96,7 +96,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let store = args.etcd.start().await.map_err(own)?;
     // Before anything else: who is told to end at once may have a container of an earlier life to
     // end.
-    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected);
+    let shutdown = Shutdown::from_signals().map_err(Failure::io("listen for", "signals"));
     let shutdown = shutdown.map_err(own)?;
     let daemon = Daemon::start(&args.listen).await.map_err(own)?;
     let (health, notifier) = (daemon.health.clone(), daemon.notifier.clone());

@@ -183,7 +183,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(Failure::unexpected)?;
+        .map_err(Failure::io("start", "the runtime"))?;
     let result = runtime.block_on(async {
         match command {
             Command::Run(args) => run::run(args).await,

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -15,7 +16,8 @@ pub const USAGE: u8 = 64;
 pub const UNAVAILABLE: u8 = 69;
 /// Our own fault (`EX_SOFTWARE`).
 pub const OWN_FAULT: u8 = 70;
-/// The configuration is wrong: trying again does not help (`EX_CONFIG`).
+/// The configuration is wrong, or another process has what this one needs
+/// (`EX_CONFIG`). It may be put right meanwhile, so it can be tried again, slowly.
 pub const CONFIGURATION: u8 = 78;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -63,6 +65,13 @@ impl Failure {
     pub fn unexpected(error: impl Into<BoxError>) -> Self {
         let error = error.into();
         Self::new(code_in_chain(error.as_ref()).unwrap_or(OWN_FAULT), error)
+    }
+
+    /// For `map_err`: what the operating system refused, and for which file,
+    /// program or other thing, which its own message never says.
+    pub fn io(action: &'static str, object: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
+        let doing = format!("cannot {action} {object}");
+        move |error| Self::unexpected(error).context(doing)
     }
 
     /// Says first what was being done.
@@ -232,6 +241,16 @@ mod tests {
 
         let failure = Failure::configuration(Quoting(io::Error::other("disk on fire")));
         assert_eq!(failure.to_string(), "cannot open the file: disk on fire");
+    }
+
+    #[test]
+    fn what_the_system_refused_is_named() {
+        let failed = Failure::io("read", "/proc/boot_id")(io::ErrorKind::NotFound.into());
+        assert_eq!(
+            failed.to_string(),
+            "cannot read /proc/boot_id: entity not found"
+        );
+        assert_eq!(failed.code(), OWN_FAULT);
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub struct AcquireLeaseArgs {
 
 pub(super) async fn run(args: AcquireLeaseArgs) -> Result<ExitCode, Failure> {
     let store = args.lease.store().await?;
-    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
+    let shutdown = Shutdown::from_signals().map_err(Failure::io("listen for", "signals"))?;
     let daemon = Daemon::without_pages()?;
     let turn = Turn {
         semaphore: args.lease.semaphore(store),

@@ -67,7 +67,7 @@ async fn follow(
     args: &LeasesArgs,
     semaphore: &Semaphore<EtcdStore>,
 ) -> Result<ExitCode, Failure> {
-    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
+    let shutdown = Shutdown::from_signals().map_err(Failure::io("listen for", "signals"))?;
     // Who cannot reach etcd at all is told at once; later it is waited for.
     semaphore.queue().await?;
     let prefix = service_monitor::lease(&args.lease.label).prefix();

@@ -119,7 +119,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Failure::unexpected)?;
+        .map_err(Failure::io("start", "the runtime"))?;
     let result = runtime.block_on(async {
         match cli.command {
             Command::Watch(args) => Box::pin(watch::run(*args)).await,

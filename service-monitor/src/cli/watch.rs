@@ -120,7 +120,7 @@ pub(super) async fn run(args: WatchArgs) -> Result<ExitCode, Failure> {
     let probe = Probe::new(args.target()?, args.timeout);
     let instance = args.instance()?;
     let daemon = Daemon::start(&args.listen).await?;
-    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
+    let shutdown = Shutdown::from_signals().map_err(Failure::io("listen for", "signals"))?;
     let mut registry = metrics::registry("service-monitor");
     let metrics = Metrics::new(&mut registry);
     let rules = args.rules();

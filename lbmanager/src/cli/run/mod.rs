@@ -89,7 +89,7 @@ pub struct RunArgs {
 
 pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     logging::init(args.tree.common.log_format)?;
-    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
+    let shutdown = Shutdown::from_signals().map_err(Failure::io("listen for", "signals"))?;
     let settings = settings(&args)?;
     let _lock = lock_state_dir(&args)?;
     let daemon = Daemon::start(&args.daemon.listen).await?;
@@ -234,8 +234,7 @@ fn claims(
 }
 
 fn boot_id() -> Result<String, Failure> {
-    let boot = std::fs::read_to_string(BOOT_ID)
-        .map_err(|error| Failure::unexpected(format!("cannot read {BOOT_ID}: {error}")))?;
+    let boot = std::fs::read_to_string(BOOT_ID).map_err(Failure::io("read", BOOT_ID))?;
     Ok(boot.trim().to_owned())
 }
 

@@ -59,7 +59,8 @@ pub(super) fn launcher<S: Store>(
     };
     Ok(Box::new(table::Parts {
         store: shared.store.clone(),
-        kernel: Threaded::start(kernel(args)?).map_err(Failure::unexpected)?,
+        kernel: Threaded::start(kernel(args)?)
+            .map_err(Failure::io("start", "the thread for the kernel"))?,
         around: (!args.dry_run).then_some(around),
         probe: probe::tcp(),
         ledger,

@@ -58,7 +58,7 @@ pub(super) async fn run<S: Store>(
     args: &StatusArgs,
     named: &BTreeSet<BalancerId>,
 ) -> Result<ExitCode, Failure> {
-    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
+    let shutdown = Shutdown::from_signals().map_err(Failure::io("listen for", "signals"))?;
     // Who cannot reach etcd at all is told at once; later it is waited for.
     read::whole(&store, &args.tree).await?;
     let mut tasks = JoinSet::new();

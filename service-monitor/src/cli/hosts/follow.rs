@@ -21,7 +21,7 @@ pub(super) async fn run<S: Store>(
     args: &HostsArgs,
     hosts: &Hosts,
 ) -> Result<ExitCode, Failure> {
-    let shutdown = Shutdown::from_signals().map_err(Failure::unexpected)?;
+    let shutdown = Shutdown::from_signals().map_err(Failure::io("listen for", "signals"))?;
     let prefix = hosts.prefix();
     // Who cannot reach etcd at all is told at once; later it is waited for.
     store.get(&prefix).await?;

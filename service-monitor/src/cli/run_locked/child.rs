@@ -39,7 +39,7 @@ pub struct DieWithArgs {
 /// Becomes the command; returns only if that fails.
 pub fn die_with(args: &DieWithArgs) -> Failure {
     if let Err(error) = set_pdeathsig(Signal::SIGKILL) {
-        return Failure::unexpected(error);
+        return Failure::unexpected(error).context("cannot be told of the parent's end");
     }
     if getppid() != Pid::from_raw(args.parent) {
         return Failure::silent(CANNOT_RUN);
@@ -64,8 +64,8 @@ pub(super) struct Child {
 impl Child {
     /// To be called by the thread that lives as long as the process.
     pub fn start(command: &[OsString], token: Revision) -> Result<Self, Failure> {
-        let own = std::env::current_exe().map_err(Failure::unexpected)?;
-        let mut between = Command::new(own);
+        let own = std::env::current_exe().map_err(Failure::io("find", "this program"))?;
+        let mut between = Command::new(&own);
         between
             .args(["die-with", &std::process::id().to_string(), "--"])
             .args(command)
@@ -73,7 +73,9 @@ impl Child {
             .process_group(0)
             .kill_on_drop(true);
         systemd::scrub(between.as_std_mut());
-        let process = between.spawn().map_err(Failure::unexpected)?;
+        let process = between
+            .spawn()
+            .map_err(Failure::io("start", own.display()))?;
         let id = process.id().and_then(|id| i32::try_from(id).ok());
         let id = id.ok_or_else(|| Failure::unexpected("a child without a process ID"))?;
         Ok(Self {
@@ -84,7 +86,8 @@ impl Child {
 
     /// How it ended, once it has. Cancel-safe.
     pub async fn ended(&mut self) -> Result<ExitCode, Failure> {
-        let status = self.process.wait().await.map_err(Failure::unexpected)?;
+        let status = self.process.wait().await;
+        let status = status.map_err(Failure::io("wait for", "the command"))?;
         let code = status.code().or(status.signal().map(|signal| 128 + signal));
         let code = code.and_then(|code| u8::try_from(code).ok());
         Ok(ExitCode::from(code.unwrap_or(u8::MAX)))

@@ -59,7 +59,7 @@ pub struct RunLockedArgs {
 }
 
 pub(super) async fn run(args: RunLockedArgs) -> Result<ExitCode, Failure> {
-    let mut signals = Signals::listen().map_err(Failure::unexpected)?;
+    let mut signals = Signals::listen().map_err(Failure::io("listen for", "signals"))?;
     let store = args.lease.store().await?;
     let daemon = Daemon::without_pages()?;
     let host = args.lease.host()?;
