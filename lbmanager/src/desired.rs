@@ -1,11 +1,12 @@
 //! What the tree wants of one load balancer. Pure.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use litemap::LiteMap;
 use presence::model::{
-    BalancerId, BalancerOptions, Class, EffectiveOptions, Kind, MemberId, MemberOptions, Ownership,
-    Revision,
+    BalancerId, BalancerOptions, Class, EffectiveOptions, Forward, Kind, MemberId, MemberOptions,
+    Ownership, Revision,
 };
 use serde_json::{Map, Value};
 
@@ -112,6 +113,7 @@ pub fn desired(
             count = elsewhere.len(),
         ));
     }
+    problems.extend(one_port_per_host(id, tree, class, &mut members));
     if options.honor_readiness {
         quiesce(&mut members, options.panic_threshold, &mut problems);
     }
@@ -174,6 +176,8 @@ fn read(tree: &BalancerTree, general: Option<&Config>, problems: &mut Vec<String
             for field in &parsed.unknown {
                 problems.push(format!("{whose}: the field {field:?} is not known"));
             }
+            let warning = parsed.warning.iter();
+            problems.extend(warning.map(|warning| format!("{whose}: {warning}")));
             parsed.options.clone()
         }
         Some(Err(error)) => {
@@ -259,6 +263,8 @@ fn wanted(
     for field in listed.unknown_fields() {
         problems.push(format!("{member}: the field {field:?} is not known"));
     }
+    let warning = listed.warning();
+    problems.extend(warning.map(|warning| format!("{member}: {warning}")));
     let fitting = |options: MemberOptions| options.fit(id, member).map(|()| options);
     let (options, readable) = match listed.options().and_then(fitting) {
         Ok(options) => (options, true),
@@ -307,6 +313,54 @@ fn last_good(member: &MemberId, before: &Record) -> Option<MemberOptions> {
     })
 }
 
+/// A service by firewall mark has no port. With `direct` and `tunnel` packets
+/// keep the port that the client named, so that a host listed at two ports would
+/// get twice its share: only its oldest key counts, the others wait.
+fn one_port_per_host(
+    id: &BalancerId,
+    tree: &BalancerTree,
+    class: Option<Class>,
+    members: &mut LiteMap<MemberId, Wanted>,
+) -> Vec<String> {
+    let is_mark = id.kind() == Kind::Ipvs && id.name().starts_with("fwmark");
+    let Some(class) = class.filter(|_| is_mark) else {
+        return Vec::new();
+    };
+    let created = |member: &MemberId| {
+        let listed = tree.members.get(&(class, member.clone()));
+        listed.map(|listed| listed.create_revision)
+    };
+    let keeps_port = |wanted: &Wanted| {
+        let forward = wanted.options.forward;
+        wanted.place == Place::In && matches!(forward, Some(Forward::Direct | Forward::Tunnel))
+    };
+    let mut direct: Vec<_> = members
+        .iter()
+        .filter(|(_, wanted)| keeps_port(wanted))
+        .filter_map(|(member, _)| {
+            let address: SocketAddr = member.as_str().parse().ok()?;
+            Some((address.ip(), created(member), member.clone()))
+        })
+        .collect();
+    direct.sort();
+    let mut problems = Vec::new();
+    for pair in direct.windows(2) {
+        let [(host, ..), (other, _, member)] = pair else {
+            continue;
+        };
+        if host == other
+            && let Some(wanted) = members.get_mut(member)
+        {
+            wanted.place = Place::Wait;
+            problems.push(format!(
+                "{member}: {host} is listed with another port already, and with direct and tunnel \
+                 a port makes no difference to a service by firewall mark: delete one of the keys"
+            ));
+        }
+    }
+    problems
+}
+
 /// Takes out who is not ready, unless so few are ready that the fault must be
 /// in something they share: then all serve.
 fn quiesce(
@@ -331,5 +385,76 @@ fn quiesce(
         if member.place == Place::In && !member.options.ready {
             member.place = Place::Out(Reason::NotReady);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
+    use std::sync::Arc;
+
+    use presence::keys;
+    use presence::mirror::View;
+    use presence::store::Entry;
+
+    use super::*;
+    use crate::tree::Tree;
+
+    fn wanted_of(service: &str, keys: &[(&str, &str)]) -> Desired {
+        let id: BalancerId = format!("ipvs/edge/{service}").parse().unwrap();
+        let mut tree = Tree::new(Arc::new(keys::Tree::new("/lbManager").unwrap()));
+        for (revision, (member, value)) in (2..).zip(keys) {
+            let entry = Entry {
+                value: value.as_bytes().into(),
+                create_revision: Revision(revision),
+                mod_revision: Revision(revision),
+                lease: None,
+            };
+            tree.list(&format!("/lbManager/{id}/multiple/{member}"), &entry);
+        }
+        desired(&id, tree.balancer(&id).unwrap(), None, &Record::default())
+    }
+
+    fn places(desired: &Desired) -> Vec<(&str, Place)> {
+        let members = desired.members.iter();
+        members
+            .map(|(member, wanted)| (member.as_str(), wanted.place))
+            .collect()
+    }
+
+    #[test]
+    fn behind_a_firewall_mark_a_host_counts_once_with_direct_and_tunnel() {
+        let direct = r#"{"forward": "direct"}"#;
+        let keys = [
+            ("10.0.1.7:81", direct),
+            ("10.0.1.7:80", direct),
+            ("10.0.1.8:80", direct),
+        ];
+        let desired = wanted_of("fwmark:1", &keys);
+        assert_eq!(
+            places(&desired),
+            [
+                ("10.0.1.7:80", Place::Wait),
+                ("10.0.1.7:81", Place::In),
+                ("10.0.1.8:80", Place::In),
+            ]
+        );
+        assert_eq!(desired.problems.len(), 1);
+        assert!(desired.problems[0].starts_with("10.0.1.7:80: 10.0.1.7 is listed with another"));
+        let masq = keys.map(|(member, _)| (member, ""));
+        let desired = wanted_of("fwmark:1", &masq);
+        assert!(
+            places(&desired)
+                .iter()
+                .all(|(_, place)| *place == Place::In)
+        );
+    }
+
+    #[test]
+    fn a_value_that_looks_like_a_mistake_is_a_problem_and_changes_nothing() {
+        let desired = wanted_of("10.0.0.1:80", &[("10.0.1.7:80", "drain=true")]);
+        assert_eq!(places(&desired), [("10.0.1.7:80", Place::In)]);
+        assert!(desired.problems[0].starts_with("10.0.1.7:80: the value \"drain=true\""));
     }
 }

@@ -34,6 +34,8 @@ pub struct Tree {
     pub balancers: Arc<BTreeMap<BalancerId, Arc<BalancerTree>>>,
     /// Keys that mean nothing, and why.
     pub malformed: Arc<BTreeMap<String, KeyError>>,
+    /// Keys whose values look wrong, and why.
+    pub doubtful: Arc<BTreeMap<String, String>>,
     lost: Arc<Lost>,
 }
 
@@ -99,6 +101,19 @@ impl Listed {
             None => Ok(MemberOptions::default()),
             Some(parsed) => parsed.clone().map(|parsed| parsed.options),
         }
+    }
+
+    /// Why its value looks like a mistake.
+    pub fn warning(&self) -> Option<&str> {
+        match self.options.as_deref() {
+            Some(Ok(parsed)) => parsed.warning.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// What is wrong with its value.
+    fn problem(&self) -> Option<String> {
+        problem(self.options.as_deref()?)
     }
 
     /// Fields of its value that nobody knows.
@@ -185,6 +200,7 @@ impl Tree {
             general: None,
             balancers: Arc::default(),
             malformed: Arc::default(),
+            doubtful: Arc::default(),
             lost: Arc::default(),
         }
     }
@@ -207,23 +223,47 @@ impl Tree {
     }
 
     fn put(&mut self, key: &str, entry: &Entry) {
-        match self.keys.parse(key) {
-            Ok(TreeKey::Config) => self.general = Some(Arc::new(Config::new(entry))),
+        let problem = match self.keys.parse(key) {
+            Ok(TreeKey::Config) => {
+                let config = Config::new(entry);
+                let problem = problem(&config.options);
+                self.general = Some(Arc::new(config));
+                problem
+            }
             Ok(TreeKey::BalancerConfig(id)) => {
-                let tree = self.change(&id, entry.mod_revision);
-                tree.config = Some(Arc::new(Config::new(entry)));
+                let config = Config::new(entry);
+                let problem = problem(&config.options);
+                self.change(&id, entry.mod_revision).config = Some(Arc::new(config));
+                problem
             }
             Ok(TreeKey::Member(MemberKey {
                 balancer,
                 class,
                 member,
             })) => {
+                let listed = Listed::new(entry);
+                let problem = listed.problem();
                 let tree = self.change(&balancer, entry.mod_revision);
                 let member = (class, member);
                 tree.departures.remove(&member);
-                tree.members.insert(member, Listed::new(entry));
+                tree.members.insert(member, listed);
+                problem
             }
-            Err(error) => self.ignore(key, error),
+            Err(error) => return self.ignore(key, error),
+        };
+        self.doubt(key, problem);
+    }
+
+    /// Remembers what is wrong with the value of a key; `None`: nothing is.
+    fn doubt(&mut self, key: &str, problem: Option<String>) {
+        match problem {
+            Some(problem) if self.doubtful.len() < MALFORMED => {
+                Arc::make_mut(&mut self.doubtful).insert(key.to_owned(), problem);
+            }
+            None if self.doubtful.contains_key(key) => {
+                Arc::make_mut(&mut self.doubtful).remove(key);
+            }
+            _ => {}
         }
     }
 
@@ -234,6 +274,7 @@ impl Tree {
     }
 
     fn gone(&mut self, key: &str, cause: Cause, revision: Revision, deletes: &mut Deletes) {
+        self.doubt(key, None);
         match self.keys.parse(key) {
             Ok(TreeKey::Config) => self.general = None,
             Ok(TreeKey::BalancerConfig(id)) => {
@@ -323,6 +364,17 @@ impl Tree {
         for id in self.purged(&deletes, |tree| tree.was_emptied(correction.revision, now)) {
             self.purge(&id, now);
         }
+    }
+}
+
+/// What is wrong with a value, if it can be told without its key.
+fn problem<T>(options: &Result<Parsed<T>, OptionsError>) -> Option<String> {
+    match options {
+        Err(error) => Some(error.to_string()),
+        Ok(parsed) => match parsed.unknown.first() {
+            Some(field) => Some(format!("the field {field:?} is not known")),
+            None => parsed.warning.clone(),
+        },
     }
 }
 

@@ -114,6 +114,7 @@ pub struct Manager<S: Store> {
     pub(crate) malformed: Arc<BTreeMap<String, KeyError>>,
     /// Keys beside the tree that were reported as ignored.
     ignored: BTreeSet<String>,
+    pub(crate) doubtful: Arc<BTreeMap<String, String>>,
     told: Option<Told>,
     complaint: Complaint,
     history_complaint: Complaint,
@@ -365,6 +366,14 @@ impl<S: Store> Manager<S> {
     }
 
     fn report_malformed(&mut self, tree: &Tree) {
+        if !Arc::ptr_eq(&tree.doubtful, &self.doubtful) {
+            for (key, problem) in tree.doubtful.iter() {
+                if self.doubtful.get(key) != Some(problem) {
+                    tracing::warn!(%key, "{key}: {problem}");
+                }
+            }
+            self.doubtful = Arc::clone(&tree.doubtful);
+        }
         if Arc::ptr_eq(&tree.malformed, &self.malformed) {
             return;
         }

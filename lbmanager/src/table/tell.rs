@@ -175,7 +175,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
                 self.image = None;
                 continue;
             }
-            let words = format!("cannot {}: {error}", change.command);
+            let words = refused(&change.command, &error);
             match &change.member {
                 None => line.service_refused = Some(again),
                 // The service itself was refused, which is said once.
@@ -211,6 +211,21 @@ impl<S: Store, K: Kernel> Table<S, K> {
             tracing::info!("dry run: would {line}");
         }
         self.said = lines;
+    }
+}
+
+/// The message of a command that failed.
+fn refused(command: &Command, error: &CommandError) -> String {
+    match (command, error) {
+        (
+            Command::AddService { config, .. } | Command::EditService { config, .. },
+            CommandError::Refused(ipvs::Refusal::NoSuchScheduler),
+        ) => format!(
+            "cannot {command}: {error}: scheduler {:?}, module ip_vs_{}",
+            config.scheduler.as_str(),
+            config.scheduler.as_str()
+        ),
+        _ => format!("cannot {command}: {error}"),
     }
 }
 

@@ -32,7 +32,9 @@ impl Tree {
             match balancer.member(&key[parent(key).len()..]) {
                 Ok(member) => {
                     newest = newest.max(entry.mod_revision);
-                    members.push(((class, member), Listed::new(entry)));
+                    let listed = Listed::new(entry);
+                    self.doubt(key, listed.problem());
+                    members.push(((class, member), listed));
                 }
                 Err(_) => self.put(key, entry),
             }
@@ -106,6 +108,7 @@ mod tests {
         assert_eq!(once.general, each.general);
         assert_eq!(once.balancers, each.balancers);
         assert_eq!(once.malformed, each.malformed);
+        assert_eq!(once.doubtful, each.doubtful);
         assert_eq!(each.balancers.len(), 3, "{:?}", each.malformed);
     }
 }

@@ -191,3 +191,29 @@ fn deletes_that_turn_out_explicit_may_be_a_purge() {
         );
     }
 }
+
+#[test]
+fn values_that_look_wrong_are_remembered_until_they_are_mended() {
+    let mut tree = tree();
+    let doubtful = |tree: &Tree| tree.doubtful.keys().cloned().collect::<Vec<_>>();
+    let write = |tree: &mut Tree, revision: i64, key: &str, value: &str| {
+        let entry = Entry {
+            value: value.as_bytes().into(),
+            create_revision: Revision(2),
+            mod_revision: Revision(revision),
+            lease: None,
+        };
+        let key = key.to_owned();
+        tree.apply(step(revision, vec![Change::Put { key, entry }]));
+    };
+    let config = "/lbManager/elb/us-east-1/web0/config";
+    write(&mut tree, 2, &web(0), "drain=true");
+    write(&mut tree, 3, &web(1), r#"{"weight": "x"}"#);
+    write(&mut tree, 4, config, "null");
+    write(&mut tree, 5, &web(2), "");
+    assert_eq!(doubtful(&tree), [config.to_owned(), web(0), web(1)]);
+    assert!(tree.doubtful[&web(1)].contains("weight is \"x\""));
+    write(&mut tree, 6, &web(0), r#"{"drain": true}"#);
+    delete(&mut tree, 7, &[web(1), config.to_owned()]);
+    assert_eq!(doubtful(&tree), [""; 0]);
+}

@@ -46,7 +46,12 @@ fn definition_revision() -> impl Strategy<Value = DefinitionRevision> {
 }
 
 fn socket() -> impl Strategy<Value = SocketAddr> {
-    (any::<IpAddr>(), 1..=u16::MAX).prop_map(SocketAddr::from)
+    (address(), 1..=u16::MAX).prop_map(SocketAddr::from)
+}
+
+/// An IPv4 address that is mapped to IPv6 is one of IPv4.
+fn address() -> impl Strategy<Value = IpAddr> {
+    any::<IpAddr>().prop_map(|address| address.to_canonical())
 }
 
 fn aws_region() -> impl Strategy<Value = String> {
@@ -80,7 +85,7 @@ fn balancer() -> impl Strategy<Value = BalancerId> {
 fn member_of(kind: Kind) -> BoxedStrategy<MemberId> {
     let instance = "i-[0-9a-f]{8,17}";
     let with_port = (instance, 1..=u16::MAX).prop_map(|(id, port)| format!("{id}:{port}"));
-    let address = any::<IpAddr>().prop_map(|address| address.to_string());
+    let address = address().prop_map(|address| address.to_string());
     let socket = socket().prop_map(|socket| socket.to_string());
     let text = match kind {
         Kind::Elb => instance.boxed(),

@@ -49,11 +49,6 @@ impl Tree {
             let allowed = format!("{taken}/ holds other keys of the scheme; choose another");
             return Err(InvalidName::new("prefix", prefix, allowed));
         }
-        if root.ends_with("-status") {
-            let allowed = "a path that does not end in -status is expected: the statuses of \
-                           another tree are stored there";
-            return Err(InvalidName::new("prefix", prefix, allowed));
-        }
         Ok(Self {
             root: root.to_owned(),
         })
@@ -350,6 +345,34 @@ mod tests {
             (
                 "ipvs/lb-1/",
                 "virtual service",
+                "[::ffff:10.0.0.1]:80",
+                "10.0.0.1:80",
+                "/config",
+            ),
+            (
+                "ipvs/lb-1/10.0.0.1:80/multiple/",
+                "member",
+                "[::ffff:a00:1]:80",
+                "10.0.0.1:80",
+                "",
+            ),
+            (
+                "elbv2/us-east-1/web/single/",
+                "member",
+                "::ffff:10.0.0.7",
+                "10.0.0.7",
+                "",
+            ),
+            (
+                "route53/global/Z1/www.example.com/single/",
+                "member",
+                "::ffff:10.0.0.7",
+                "10.0.0.7",
+                "",
+            ),
+            (
+                "ipvs/lb-1/",
+                "virtual service",
                 "tcp:10.0.0.1:80",
                 "10.0.0.1:80",
                 "/config",
@@ -440,8 +463,9 @@ mod tests {
             assert_eq!(
                 Tree::new(prefix).unwrap_err().to_string(),
                 format!(
-                    "prefix {prefix:?} is not valid: a path that does not end in -status is \
-                     expected: the statuses of another tree are stored there"
+                    "prefix {prefix:?} is not valid: a path without a segment that ends in \
+                     -status is expected: managers report below the path of their tree with \
+                     -status after it"
                 )
             );
         }

@@ -134,7 +134,7 @@ fn check_address(text: &str) -> Result<(), InvalidName> {
     let address: IpAddr = text
         .parse()
         .map_err(|_| InvalidName::new("member", text, "an IPv4 or IPv6 address is expected"))?;
-    check_spelling(text, &address.to_string())
+    check_spelling(text, &address.to_canonical().to_string())
 }
 
 fn check_spelling(text: &str, canonical: &str) -> Result<(), InvalidName> {

@@ -25,6 +25,19 @@ pub struct Parsed<T> {
     /// Fields that were ignored, in the order of their names, or the beginnings
     /// of long names.
     pub unknown: Vec<String>,
+    /// The value means the default options, but looks as if something else was
+    /// intended.
+    pub warning: Option<String>,
+}
+
+impl<T: Default> Parsed<T> {
+    /// What a value means that is not an object.
+    fn defaults(value: &[u8]) -> Self {
+        Self {
+            warning: mistake(value),
+            ..Self::default()
+        }
+    }
 }
 
 /// Why a value is no options object.
@@ -129,7 +142,7 @@ impl MemberOptions {
     /// means the defaults.
     pub fn parse(value: &[u8]) -> Result<Parsed<Self>, OptionsError> {
         let Some(mut fields) = Fields::parse(value)? else {
-            return Ok(Parsed::default());
+            return Ok(Parsed::defaults(value));
         };
         let options = Self {
             weight: fields.take("weight", "a whole number from 0 to 65535 is expected")?,
@@ -151,6 +164,7 @@ impl MemberOptions {
         Ok(Parsed {
             options,
             unknown: fields.rest(),
+            warning: None,
         })
     }
 
@@ -211,7 +225,7 @@ impl BalancerOptions {
     /// Reads the value of a `config` key.
     pub fn parse(value: &[u8]) -> Result<Parsed<Self>, OptionsError> {
         let Some(mut fields) = Fields::parse(value)? else {
-            return Ok(Parsed::default());
+            return Ok(Parsed::defaults(value));
         };
         let options = Self {
             ownership: fields.take("ownership", "exclusive, own or add-only is expected")?,
@@ -228,6 +242,7 @@ impl BalancerOptions {
         Ok(Parsed {
             options,
             unknown: fields.rest(),
+            warning: None,
         })
     }
 
@@ -341,6 +356,53 @@ impl Fields {
     fn rest(self) -> Vec<String> {
         self.0.keys().map(|name| excerpt(name)).collect()
     }
+}
+
+/// Names of options, which begin no value that is meant to say nothing.
+const NAMES: [&str; 18] = [
+    "adopt",
+    "drain",
+    "forward",
+    "honor_readiness",
+    "leaving",
+    "lower_threshold",
+    "max_removals",
+    "netmask",
+    "ownership",
+    "panic_threshold",
+    "paused",
+    "persistence",
+    "ready",
+    "scheduler",
+    "scheduler_flags",
+    "since",
+    "upper_threshold",
+    "weight",
+];
+
+/// Why a value that is not an object looks like a mistake.
+fn mistake(value: &[u8]) -> Option<String> {
+    const MARK: char = '\u{feff}';
+    let text = String::from_utf8_lossy(value);
+    let shown = text.trim();
+    if shown.trim_start_matches(MARK).trim_start().starts_with('{') {
+        return Some(
+            "the value starts with a byte order mark, so that the default options apply: write it \
+             without"
+                .to_owned(),
+        );
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let word = shown.split(|c| !is_name(c)).next().unwrap_or_default();
+    let is_option = NAMES.iter().any(|name| word.eq_ignore_ascii_case(name));
+    if !shown.starts_with(['[', '"']) && shown != "null" && !is_option {
+        return None;
+    }
+    Some(format!(
+        "the value {:?} is not a JSON object, so that the default options apply: expected an \
+         empty value or an object such as {{\"drain\": true}}",
+        excerpt(shown)
+    ))
 }
 
 #[cfg(test)]

@@ -86,7 +86,9 @@ fn parse(text: &str) -> Option<VirtualService> {
 /// A scope identifier (`[fe80::1%3]:80`) means something on one host only.
 fn address(text: &str) -> Option<SocketAddr> {
     let address: SocketAddr = text.parse().ok()?;
-    (address.port() != 0 && !text.contains('%')).then_some(address)
+    let is_valid = address.port() != 0 && !text.contains('%');
+    // `::ffff:10.0.0.1` is an IPv4 address, and canonical as such.
+    is_valid.then(|| SocketAddr::new(address.ip().to_canonical(), address.port()))
 }
 
 /// Parses a real server: `IP:PORT`, IPv6 in brackets, RFC 5952 spelling.

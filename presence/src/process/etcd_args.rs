@@ -10,10 +10,11 @@ use clap::Args;
 
 use super::duration;
 use super::exit::Failure;
-use crate::store::etcd::{EtcdConfig, Secret};
+use crate::store::etcd::{EtcdConfig, REQUEST, Secret};
 
 const USER: &str = "ETCDCTL_USER";
 const PASSWORD: &str = "ETCDCTL_PASSWORD";
+const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:2379";
 const HEADING: &str = "etcd, as etcdctl is told";
 
 /// Flags to flatten into a binary's command.
@@ -28,7 +29,7 @@ pub struct EtcdArgs {
         env = "ETCDCTL_ENDPOINTS",
         value_name = "URL,…",
         value_delimiter = ',',
-        default_value = "http://127.0.0.1:2379",
+        default_value = DEFAULT_ENDPOINT,
         global = true,
         help_heading = HEADING
     )]
@@ -105,6 +106,16 @@ pub enum EtcdArgsError {
         /// What the system said.
         source: io::Error,
     },
+    /// A variable of etcdctl that would change how etcd is reached.
+    #[error("{variable}={value:?} is not supported: {instead}")]
+    Unsupported {
+        /// Which variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What to do.
+        instead: &'static str,
+    },
     /// The password file holds nothing.
     #[error("--password-file {} is empty; a password in one line is expected", _0.display())]
     EmptyPasswordFile(PathBuf),
@@ -114,9 +125,9 @@ impl From<EtcdArgsError> for Failure {
     fn from(error: EtcdArgsError) -> Self {
         match error {
             EtcdArgsError::PasswordInArgument => Self::usage(error),
-            EtcdArgsError::PasswordFile { .. } | EtcdArgsError::EmptyPasswordFile(_) => {
-                Self::configuration(error)
-            }
+            EtcdArgsError::PasswordFile { .. }
+            | EtcdArgsError::EmptyPasswordFile(_)
+            | EtcdArgsError::Unsupported { .. } => Self::configuration(error),
         }
     }
 }
@@ -132,13 +143,14 @@ impl EtcdArgs {
         &self,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<EtcdConfig, EtcdArgsError> {
+        refuse_unsupported(&variable)?;
         let (user, beside_user) = self.user(variable(USER))?;
         let password = match given(self.password_file.as_ref()) {
             Some(file) => Some(read_password(&file)?),
             None => variable(PASSWORD).or(beside_user),
         };
         Ok(EtcdConfig {
-            endpoints: self.endpoints.clone(),
+            endpoints: self.endpoints(),
             ca: given(self.cacert.as_ref()),
             cert: given(self.cert.as_ref()),
             key: given(self.key.as_ref()),
@@ -146,6 +158,19 @@ impl EtcdArgs {
             password: password.map(Secret::from),
             dial_timeout: self.dial_timeout,
         })
+    }
+
+    /// Without any, as `etcdctl` with an empty variable, etcd is on this host.
+    fn endpoints(&self) -> Vec<String> {
+        let endpoints = self.endpoints.iter();
+        let given: Vec<String> = endpoints
+            .filter(|endpoint| !endpoint.trim().is_empty())
+            .cloned()
+            .collect();
+        if given.is_empty() {
+            return vec![DEFAULT_ENDPOINT.to_owned()];
+        }
+        given
     }
 
     /// The user, and the password that came with it from the environment.
@@ -164,6 +189,40 @@ impl EtcdArgs {
             (None, None) => Ok((None, None)),
         }
     }
+}
+
+/// Variables that `etcdctl` obeys are obeyed or refused, never ignored. A value
+/// that asks for what is done anyway is accepted.
+fn refuse_unsupported(variable: impl Fn(&str) -> Option<String>) -> Result<(), EtcdArgsError> {
+    type Accepts = fn(&str) -> bool;
+    let unsupported: [(&'static str, Accepts, &'static str); 3] = [
+        (
+            "ETCDCTL_INSECURE_SKIP_TLS_VERIFY",
+            |value| ["0", "f", "F", "false", "FALSE", "False"].contains(&value),
+            "give the certificate of the authority that signed etcd's with ETCDCTL_CACERT or \
+             --cacert",
+        ),
+        (
+            "ETCDCTL_DISCOVERY_SRV",
+            |_| false,
+            "unset it and list the endpoints in ETCDCTL_ENDPOINTS or --endpoints",
+        ),
+        (
+            "ETCDCTL_COMMAND_TIMEOUT",
+            |value| duration::parse(value) == Ok(REQUEST),
+            "unset it; each request to etcd has 5s",
+        ),
+    ];
+    for (name, accepts, instead) in unsupported {
+        if let Some(value) = variable(name).filter(|value| !accepts(value)) {
+            return Err(EtcdArgsError::Unsupported {
+                variable: name,
+                value,
+                instead,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn read_password(file: &Path) -> Result<String, EtcdArgsError> {
@@ -298,6 +357,31 @@ mod tests {
         let config = config(&["--cacert=", "--cert=", "--key=", "--password-file="], &[]).unwrap();
         assert!(config.ca.is_none() && config.cert.is_none() && config.key.is_none());
         assert_eq!(user(&config), (None, None));
+    }
+
+    #[test]
+    fn an_empty_list_of_endpoints_is_the_default() {
+        for endpoints in ["--endpoints=", "--endpoints= ,"] {
+            let config = config(&[endpoints], &[]).unwrap();
+            assert_eq!(config.endpoints, [DEFAULT_ENDPOINT]);
+        }
+    }
+
+    #[test]
+    fn a_variable_of_etcdctl_is_obeyed_or_refused() {
+        for (name, refused, accepted) in [
+            ("ETCDCTL_INSECURE_SKIP_TLS_VERIFY", "true", Some("false")),
+            ("ETCDCTL_DISCOVERY_SRV", "example.com", None),
+            ("ETCDCTL_COMMAND_TIMEOUT", "1m", Some("5s")),
+        ] {
+            let failure = config(&[], &[(name, refused)]).unwrap_err();
+            assert_eq!(failure.code(), exit::CONFIGURATION);
+            let expected = format!("{name}={refused:?} is not supported: ");
+            assert!(failure.to_string().starts_with(&expected), "{failure}");
+            if let Some(accepted) = accepted {
+                assert!(config(&[], &[(name, accepted)]).is_ok(), "{accepted}");
+            }
+        }
     }
 
     #[test]

@@ -13,9 +13,34 @@ fn balancer(value: &str) -> Result<Parsed<BalancerOptions>, String> {
 
 #[test]
 fn what_is_no_object_means_the_defaults() {
-    for value in ["", " ", "up", "1", "[]", "null", "\"{}\"", "{}", " {}\n"] {
+    for value in ["", " ", "up", "1", "10.0.0.1", "{}", " {}\n"] {
         assert_eq!(member(value), Ok(Parsed::default()), "{value:?}");
         assert_eq!(balancer(value), Ok(Parsed::default()), "{value:?}");
+    }
+    let mistakes = [
+        ("[]", "the value \"[]\" is not a JSON object"),
+        ("null", "the value \"null\" is not a JSON object"),
+        ("\"{}\"", "is not a JSON object"),
+        ("drain", "the value \"drain\" is not a JSON object"),
+        (
+            "drain=true\n",
+            "the value \"drain=true\" is not a JSON object",
+        ),
+        ("Weight: 3", "is not a JSON object"),
+        ("\u{feff}{\"drain\": true}", "starts with a byte order mark"),
+    ];
+    for (value, expected) in mistakes {
+        let Parsed {
+            options,
+            unknown,
+            warning,
+        } = member(value).unwrap();
+        assert_eq!((options, unknown), Default::default(), "{value:?}");
+        let warning = warning.unwrap();
+        assert!(warning.contains(expected), "{warning}");
+        let config = balancer(value).unwrap();
+        assert_eq!(config.options, BalancerOptions::default(), "{value:?}");
+        assert_eq!(config.warning, Some(warning));
     }
     assert!(MemberOptions::parse(b"\xff\xfe").is_ok());
     let options = MemberOptions::default();
@@ -39,7 +64,14 @@ fn every_member_option_is_read() {
         leaving: true,
     };
     let unknown = Vec::new();
-    assert_eq!(member(value), Ok(Parsed { options, unknown }));
+    assert_eq!(
+        member(value),
+        Ok(Parsed {
+            options,
+            unknown,
+            warning: None
+        })
+    );
 }
 
 #[test]
@@ -64,7 +96,14 @@ fn every_option_of_a_load_balancer_is_read() {
         },
     };
     let unknown = Vec::new();
-    assert_eq!(balancer(value), Ok(Parsed { options, unknown }));
+    assert_eq!(
+        balancer(value),
+        Ok(Parsed {
+            options,
+            unknown,
+            warning: None
+        })
+    );
     let seconds = balancer(r#"{"drain": 90}"#).unwrap().options;
     assert_eq!(seconds.drain, Some(Duration::from_secs(90)));
 }
@@ -295,7 +334,7 @@ proptest! {
     fn what_a_publisher_writes_is_read(options in member_options()) {
         let value = serde_json::to_vec(&options).unwrap();
         let parsed = MemberOptions::parse(&value).unwrap();
-        prop_assert_eq!(parsed, Parsed { options, unknown: Vec::new() });
+        prop_assert_eq!(parsed, Parsed { options, unknown: Vec::new(), warning: None });
     }
 
     #[test]

@@ -16,11 +16,12 @@ use tokio::time::{Instant, timeout};
 
 use super::config::{Checked, Endpoint, wrong};
 use super::failure::{Failure, asks_for_no_user};
+use super::listing::PageKeys;
 use crate::model::LeaseId;
 use crate::store::StoreError;
 
 /// How long a request may take.
-pub(super) const REQUEST: Duration = Duration::from_secs(5);
+pub const REQUEST: Duration = Duration::from_secs(5);
 
 /// The endpoint that is talked to.
 #[derive(Clone)]
@@ -33,6 +34,7 @@ pub(super) struct Member {
 /// Which endpoint is talked to, if any.
 pub(super) struct Connection {
     config: Checked,
+    pub page_keys: PageKeys,
     current: Mutex<Current>,
     /// Held while connecting, so that one does it for all who wait; holds how
     /// that failed last.
@@ -61,6 +63,7 @@ impl Connection {
         }
         Ok(Self {
             config,
+            page_keys: PageKeys::default(),
             current: Mutex::default(),
             dialing: tokio::sync::Mutex::default(),
         })

@@ -1,9 +1,13 @@
 //! A prefix in pages, all of one revision.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use etcd_client::{GetOptions, GetResponse, KeyValue, KvClient};
 use futures::future::join;
+use tokio::time::Instant;
 
-use super::connection::Connection;
+use super::connection::{Connection, REQUEST};
 use super::convert;
 use super::failure::Failure;
 use crate::model::Revision;
@@ -61,7 +65,7 @@ async fn pages(
         request = Request {
             start,
             revision: Some(revision),
-            limit: page.next_limit(),
+            limit: page.next_limit().min(connection.page_keys.get()),
             ..request
         };
         // While etcd gathers the next page, this one is taken in.
@@ -71,6 +75,35 @@ async fn pages(
     }
     entries.extend(page.entries());
     Ok(Listing { header, entries })
+}
+
+/// How many keys a page may have so that it is answered in time: learned from
+/// pages that were too slow, and kept for the next listing.
+#[derive(Debug)]
+pub(super) struct PageKeys(AtomicUsize);
+
+impl Default for PageKeys {
+    fn default() -> Self {
+        Self(AtomicUsize::new(PAGE_KEYS))
+    }
+}
+
+impl PageKeys {
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A page of this limit took so long, and was answered or not.
+    fn took(&self, limit: usize, time: Duration, is_answered: bool) {
+        let most = self.get();
+        if !is_answered && time >= REQUEST {
+            let smaller = (limit.min(most) / 8).max(FIRST_PAGE);
+            self.0.store(smaller, Ordering::Relaxed);
+        } else if is_answered && limit >= most && time < REQUEST / 4 {
+            let larger = most.saturating_mul(2).min(PAGE_KEYS);
+            self.0.store(larger, Ordering::Relaxed);
+        }
+    }
 }
 
 struct Request {
@@ -97,7 +130,8 @@ impl Request {
         connection: &Connection,
         prefix: &str,
     ) -> Result<Option<Page>, StoreError> {
-        connection
+        let sent = Instant::now();
+        let answer = connection
             .call(prefix, None, |client| async move {
                 let mut kv = client.kv_client().max_decoding_message_size(LARGEST_ANSWER);
                 match self.get(&mut kv).await {
@@ -106,7 +140,11 @@ impl Request {
                     Err(failure) => Err(failure),
                 }
             })
-            .await
+            .await;
+        connection
+            .page_keys
+            .took(self.limit, sent.elapsed(), answer.is_ok());
+        answer
     }
 
     async fn get(&self, kv: &mut KvClient) -> Result<GetResponse, Failure> {
@@ -172,6 +210,33 @@ fn successor(prefix: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_that_are_too_slow_become_smaller_and_quick_ones_larger() {
+        let keys = PageKeys::default();
+        keys.took(50_000, REQUEST, false);
+        assert_eq!(keys.get(), 6250);
+        keys.took(6250, REQUEST, false);
+        keys.took(781, REQUEST, false);
+        keys.took(150, REQUEST, false);
+        assert_eq!(
+            keys.get(),
+            FIRST_PAGE,
+            "the first page of every listing is no larger"
+        );
+        keys.took(150, Duration::from_millis(10), false);
+        assert_eq!(keys.get(), FIRST_PAGE, "it says nothing of the size");
+        keys.took(150, Duration::from_secs(2), true);
+        assert_eq!(keys.get(), FIRST_PAGE, "a larger one would be too slow");
+        keys.took(150, Duration::from_millis(10), true);
+        assert_eq!(keys.get(), 300);
+        keys.took(150, Duration::from_millis(10), true);
+        assert_eq!(keys.get(), 300, "it was smaller than allowed");
+        for _ in 0..20 {
+            keys.took(PAGE_KEYS, Duration::from_millis(10), true);
+        }
+        assert_eq!(keys.get(), PAGE_KEYS);
+    }
 
     #[test]
     fn the_end_of_a_prefix_is_the_next_prefix() {

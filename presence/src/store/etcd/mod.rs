@@ -15,6 +15,7 @@ use std::time::Duration;
 use etcd_client::{Client, Error, LeaseClient, LeaseTimeToLiveOptions, WatchOptions};
 
 pub use config::{EtcdConfig, Secret};
+pub use connection::REQUEST;
 pub use v2::count_keys as count_v2_keys;
 pub use watch::EtcdWatch;
 
