@@ -11,16 +11,17 @@
 //! | [`sysctl`] | pure, and thin | `--sysctl`: settings of the kernel |
 //! | [`kernel_lock`] | thin | one manager for the virtual services of a kernel |
 //! | [`preconditions`] | pure, and thin | why the kernel does not let its table be programmed |
-//! | [`pass`] | thin | [`Host`]: all of it, in the order that a pass of the table needs |
+//! | [`pass`] | thin | [`Host`]: what the table needs, compared with the host and applied |
 //!
-//! No tasks and no channels. Whoever programs the table calls these on each
-//! pass; a pass that has nothing to change reads the interfaces (two messages
-//! to the kernel) and a handful of small files, and starts no program. None of
-//! what fails here stands in the table's way: it is reported.
+//! No tasks and no channels. `table::host_network` calls these in a future
+//! beside the table's passes, so that nothing here delays the table. Without
+//! changes it reads the interfaces (two messages to the kernel) and starts no
+//! program.
 //!
-//! The order in a pass: settings and rules come before the table is changed, so
-//! that the first connection finds them; addresses after it, so that nobody is
-//! refused who calls one that has no service yet.
+//! All of it follows the table: settings first, then addresses, so that no
+//! client is refused who calls an address that has no service yet. Rules may
+//! take seconds (another program may hold their lock), so nothing waits for
+//! them.
 
 pub mod kernel_lock;
 pub mod links;

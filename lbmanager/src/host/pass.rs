@@ -1,10 +1,10 @@
-//! All that is set around the table, in the order that a pass needs.
+//! What the table needs of the host's network, compared with it and applied.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::links::{Error, Links, Route};
-use super::masquerade::{self, Look, Masquerade, Programs, Rule};
+use super::masquerade::{self, Programs, Rule};
 use super::service::Service;
 use super::sysctl::{self, Needs, Proc, Setting};
 use super::vips::{self, Bound, VipPlan};
@@ -24,28 +24,25 @@ pub struct HostSettings {
     pub proc: Proc,
 }
 
-/// Keeps what is around the table as it is to be.
+/// Sets addresses and settings.
 ///
-/// A pass is: [`Host::plan`]; write [`VipPlan::before`] to the ledger;
-/// [`Host::before_table`]; change the table; [`Host::after_table`]; write
-/// [`Report::ledger`].
+/// The order is: [`Host::links`], [`Host::plan`]; write [`VipPlan::before`] to
+/// the ledger; [`Host::apply`]; write [`Report::ledger`].
 #[derive(Debug)]
 pub struct Host {
     settings: HostSettings,
     route: Option<Route>,
-    masquerade: Masquerade,
 }
 
-/// What a pass is to do.
+/// What must be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPlan {
     /// To the addresses.
     pub vips: VipPlan,
-    /// The rules that are to be there.
+    /// The rules that must be there.
     pub rules: BTreeSet<Rule>,
     /// The settings that are wanted.
     pub settings: Vec<Setting>,
-    links: Links,
 }
 
 /// What came of it, for the operator. The same is reported each pass as long as
@@ -67,38 +64,42 @@ impl Host {
     pub fn new(settings: HostSettings) -> Self {
         Self {
             route: None,
-            masquerade: Masquerade::new(settings.programs.clone()),
             settings,
         }
     }
 
-    /// What is to be done for these services and virtual addresses, on this
-    /// host as it is now. `ours` is the ledger.
+    /// The host's interfaces as they are now.
+    pub fn links(&mut self) -> Result<Links, Error> {
+        let links = self.route()?.links();
+        // A socket that fails is opened again the next time.
+        links.inspect_err(|_| self.route = None)
+    }
+
+    /// What these services and virtual addresses need on a host with these
+    /// interfaces. `ours` is the ledger.
     pub fn plan(
-        &mut self,
+        &self,
         addresses: &BTreeSet<IpAddr>,
         services: &[Service],
         ours: &BTreeSet<Bound>,
-    ) -> Result<HostPlan, Error> {
-        let links = self.route()?.links();
-        // A socket that fails is opened anew the next time.
-        let links = links.inspect_err(|_| self.route = None)?;
+        links: &Links,
+    ) -> HostPlan {
         let interface = self.settings.bind_vips.as_deref();
         let rules = match self.settings.masquerade {
             masquerade::Mode::Auto => masquerade::plan(services, links.bridged()),
             masquerade::Mode::Off => BTreeSet::new(),
         };
         let needs = Needs::of(services, !rules.is_empty());
-        Ok(HostPlan {
-            vips: vips::plan(interface, addresses, &links, ours),
+        HostPlan {
+            vips: vips::plan(interface, addresses, links, ours),
             settings: sysctl::wanted(&needs, self.settings.proc.kernel()),
             rules,
-            links,
-        })
+        }
     }
 
-    /// Settings and rules.
-    pub async fn before_table(&mut self, plan: &HostPlan, look: Look) -> Report {
+    /// Applies the settings, then the addresses. The rules are for
+    /// [`masquerade::Masquerade`].
+    pub fn apply(&mut self, plan: &HostPlan, links: &Links) -> Report {
         let mut report = Report::default();
         let settings = &self.settings;
         for finding in sysctl::settle(settings.sysctl, &plan.settings, &settings.proc) {
@@ -108,17 +109,13 @@ impl Host {
                 report.changes.push(finding.to_string());
             }
         }
-        let problems = self.masquerade.settle(&plan.rules, look).await;
-        let problems = problems.iter().map(ToString::to_string);
-        report.problems.extend(problems);
+        self.apply_addresses(plan, links, &mut report);
         report
     }
 
-    /// Addresses.
-    pub fn after_table(&mut self, plan: &HostPlan) -> Report {
-        let mut report = Report::default();
+    fn apply_addresses(&mut self, plan: &HostPlan, links: &Links, report: &mut Report) {
         if let Some(name) = &self.settings.bind_vips
-            && let Err(unusable) = vips::usable(name, &plan.links)
+            && let Err(unusable) = vips::usable(name, links)
         {
             report.problems.insert(unusable.to_string());
         }
@@ -128,20 +125,19 @@ impl Host {
         }));
         if plan.vips.is_empty() {
             report.ledger = Some(plan.vips.before());
-            return report;
+            return;
         }
         match self.route() {
             Ok(route) => {
-                let done = vips::carry_out(&plan.vips, &plan.links, route);
+                let done = vips::carry_out(&plan.vips, links, route);
                 report.ledger = Some(plan.vips.after(&done));
-                report.changes = changes(&plan.vips, &done);
+                report.changes.extend(changes(&plan.vips, &done));
                 report.problems.extend(done.failed.into_values());
             }
             Err(error) => {
                 report.problems.insert(super::chain(&error));
             }
         }
-        report
     }
 
     fn route(&mut self) -> Result<&mut Route, Error> {

@@ -16,19 +16,19 @@
 //! | [`addresses`] | a file | which addresses were added here |
 //! | [`retry`] | thin | files that cannot be written for a while |
 //! | [`others`] | thin | virtual services of other identities |
-//! | [`around`] | thin | what is set on the host's own network around it |
+//! | [`host_network`] | driver | what is set on the host's own network around it |
 //! | [`kernel`] | driver | the kernel's table, on a thread of its own |
 //! | [`outbox`] | driver | statuses on their way to etcd |
 //! | [`probe`] | driver | whether members that are held still answer |
 //!
-//! Tasks: [`Table::run`] runs the passes, the outbox and the probes as one
-//! future; if one of them ends, all do. It is told the newest state on a
+//! Tasks: [`Table::run`] runs the passes, the outbox, the probes and the host's
+//! network as one future; if one of them ends, all do. It is told the newest state on a
 //! `watch` channel ([`Orders`]), and never why it should look.
 
 pub mod addresses;
-pub mod around;
 mod changes;
 pub mod decide;
+pub mod host_network;
 pub mod image;
 pub mod kernel;
 pub mod ledger;
@@ -53,6 +53,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::OptionFuture;
 use ipvs::ServiceKey;
 use presence::keys::StatusTree;
 use presence::model::{BalancerId, HostId, Kind, Region};
@@ -72,7 +73,6 @@ use crate::manager::whole::{Launch, Orders};
 use crate::reconcile::{Board, Failing};
 use crate::record::Record;
 use addresses::Addresses;
-use around::Around;
 use image::Image;
 use kernel::{Kernel, Threaded};
 use ledger::Ledger;
@@ -129,7 +129,7 @@ pub struct Table<S, K> {
     /// `None`: to be read.
     image: Option<Image>,
     lines: Lines,
-    around: Option<Around>,
+    network: Option<host_network::Publisher>,
     outbox: Outbox,
     held: watch::Sender<BTreeSet<SocketAddr>>,
     silent: watch::Receiver<BTreeSet<SocketAddr>>,
@@ -185,14 +185,23 @@ async fn run<S: Store, K: Kernel>(
         host: parts.settings.host.clone(),
         marker: parts.marker.clone(),
     };
+    let addresses = std::mem::take(&mut parts.addresses);
+    // A previous run may have set what is not needed any more.
+    let dirty = !parts.ledger.is_empty() || !addresses.bound().is_empty();
+    let (publisher, network) = match parts.around.take() {
+        Some(settings) => {
+            let (publisher, wanted) = host_network::Publisher::new(&settings, dirty);
+            (
+                Some(publisher),
+                Some(host_network::run(settings, addresses, wanted)),
+            )
+        }
+        None => (None, None),
+    };
     let table = Table {
         image: None,
         lines: Lines::new(records, &parts.settings, parts.clock.now(), &outbox),
-        around: parts.around.clone().map(|settings| {
-            // What a previous run set may have to go.
-            let is_due = !parts.ledger.is_empty() || !parts.addresses.bound().is_empty();
-            Around::new(settings, is_due)
-        }),
+        network: publisher,
         outbox: outbox.clone(),
         held,
         silent,
@@ -209,6 +218,7 @@ async fn run<S: Store, K: Kernel>(
         () = table.run(orders, shutdown) => {}
         () = outbox.run(&store, &target, &board) => {}
         () = probe::run(ask, asked, silence) => {}
+        Some(()) = OptionFuture::from(network) => {}
     }
 }
 

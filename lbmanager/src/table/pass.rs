@@ -80,7 +80,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
         if self.lines.is_empty() && self.parts.ledger.others().is_empty() {
             // Whoever has no virtual service needs no kernel that has them.
             self.image = None;
-            self.settle_around(orders, false).await;
+            self.sync_host_network(orders, false);
             self.save_ledger();
             return Ok(self.ledger_retry());
         }
@@ -94,7 +94,6 @@ impl<S: Store, K: Kernel> Table<S, K> {
         self.mind_the_silent();
         self.count_connections().await?;
         self.settle(orders).await?;
-        self.settle_around(orders, is_resync).await;
         if self.complaint.is_over() {
             tracing::info!("virtual services are brought in line with the tree again");
         }
@@ -102,6 +101,7 @@ impl<S: Store, K: Kernel> Table<S, K> {
         self.hold();
         self.report_refused(orders);
         self.show_others();
+        self.sync_host_network(orders, is_resync);
         self.save_ledger();
         let now = self.parts.clock.now();
         let next = self.lines.next_look().map(|at| until(at, now));

@@ -128,8 +128,8 @@ impl<S: Store, K: Kernel> Table<S, K> {
         if let Some(image) = &mut self.image {
             image.apply(&change.command);
         }
-        if let Some(around) = &mut self.around {
-            around.is_due = true;
+        if let Some(network) = &mut self.network {
+            network.dirty = true;
         }
         let key = *change.command.service();
         if let Some(line) = self.lines.get_mut(&key) {

@@ -12,6 +12,7 @@ mod holds;
 mod hosts;
 mod kinds;
 mod net;
+mod network;
 mod orders;
 mod packets;
 mod plans;
@@ -35,6 +36,9 @@ fn main() -> ExitCode {
         claims::decide_who_answers_for_a_shared_address,
         plans::say_what_a_manager_would_do,
         plans::see_what_was_changed_by_hand,
+        network::gets_addresses_on_an_interface_that_appears_later,
+        network::gets_rules_when_another_program_has_released_the_lock,
+        network::delays_no_change_to_the_table,
         orders::of_operators_are_carried_out,
         tables::follows_the_tree,
         tables::of_all_kinds_are_made,

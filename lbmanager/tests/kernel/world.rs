@@ -1,6 +1,6 @@
 //! A manager on real etcd and a real kernel.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,13 +78,13 @@ impl Manager {
     /// Starts it here, and waits for nothing.
     pub async fn start(&self) -> Running {
         let program = Program::new(workspace_binary("lbmanager").unwrap());
-        self.program(program).start().await.unwrap()
+        self.program(program, &[]).start().await.unwrap()
     }
 
     /// The same on another host.
     pub async fn start_on(&self, place: &Namespace) -> Running {
         let program = place.program(workspace_binary("lbmanager").unwrap());
-        self.program(program.unwrap()).start().await.unwrap()
+        self.program(program.unwrap(), &[]).start().await.unwrap()
     }
 
     /// Its state directory.
@@ -92,16 +92,31 @@ impl Manager {
         self.directory.path().join("state")
     }
 
-    fn program(&self, program: Program) -> Program {
+    /// Has it find this script by the name of a program.
+    pub fn replace_program(&self, name: &str, script: &str) {
+        let program = self.directory.path().join(name);
+        let new = program.with_extension("new");
+        std::fs::write(&new, script).unwrap();
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&new, executable).unwrap();
+        std::fs::rename(&new, &program).unwrap();
+    }
+
+    /// More arguments take the place of those for the same flag.
+    fn program(&self, program: Program, more: &[&str]) -> Program {
+        let flag = |arg: &str| arg.split('=').next().map(str::to_owned);
+        let is_replaced = |arg: &&String| more.iter().any(|other| flag(other) == flag(arg));
+        let args = self.args.iter().filter(|arg| !is_replaced(arg));
         let legacy = self.directory.path().display();
         program
             .env_clear()
             .env("PATH", format!("{legacy}:/usr/sbin:/usr/bin:/sbin:/bin"))
-            .args(&self.args)
+            .args(args)
+            .args(more)
     }
 
     async fn started(&mut self, program: Program, more: &[&str]) {
-        let program = self.program(program).args(more);
+        let program = self.program(program, more);
         let running = program.start().await.unwrap();
         let read = running.wait_for_line(|line| line.contains("the tree has been read"), SOON);
         read.await.unwrap();

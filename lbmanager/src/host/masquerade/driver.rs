@@ -107,6 +107,16 @@ impl Masquerade {
     /// Safe to be dropped: a program that runs is killed, and does all of its
     /// work or nothing.
     pub async fn settle(&mut self, wanted: &BTreeSet<Rule>, look: Look) -> Vec<Problem> {
+        self.settle_keeping(wanted, &BTreeSet::new(), look).await
+    }
+
+    /// As [`Masquerade::settle`]; rules of `kept` stay if they are there.
+    pub async fn settle_keeping(
+        &mut self,
+        wanted: &BTreeSet<Rule>,
+        kept: &BTreeSet<Rule>,
+        look: Look,
+    ) -> Vec<Problem> {
         let mut problems = Vec::new();
         for family in [Family::V4, Family::V6] {
             let of_family = |rule: &&Rule| rule.subnet.is_ipv4() == (family == Family::V4);
@@ -115,7 +125,8 @@ impl Masquerade {
                 continue;
             }
             let before = self.settled.remove(&family).unwrap_or_default();
-            match self.settle_one(family, &rules).await {
+            let kept: BTreeSet<Rule> = kept.iter().filter(of_family).copied().collect();
+            match self.settle_one(family, &rules, &kept).await {
                 Ok(()) => {
                     self.settled.insert(family, rules);
                 }
@@ -136,7 +147,12 @@ impl Masquerade {
         problems
     }
 
-    async fn settle_one(&self, family: Family, rules: &BTreeSet<Rule>) -> Result<(), Problem> {
+    async fn settle_one(
+        &self,
+        family: Family,
+        rules: &BTreeSet<Rule>,
+        kept: &BTreeSet<Rule>,
+    ) -> Result<(), Problem> {
         // To name the table would load its module, for which there is no need
         // where there is no rule.
         let table: &[&str] = if rules.is_empty() {
@@ -145,7 +161,13 @@ impl Masquerade {
             &["-t", "nat"]
         };
         let saved = self.run(family, "save", table, "").await?;
-        let Some(script) = Present::parse(&saved).script(rules) else {
+        let present = Present::parse(&saved);
+        let kept = present
+            .rules
+            .iter()
+            .flat_map(|rules| rules.intersection(kept));
+        let rules: BTreeSet<Rule> = rules.iter().chain(kept).copied().collect();
+        let Some(script) = present.script(&rules) else {
             return Ok(());
         };
         let wait = format!("--wait={PATIENCE}");
