@@ -59,6 +59,13 @@ async fn a_renamed_host_leaves_the_services_of_its_old_region_alone() {
     host.start();
     host.put(&own(B), "").await;
     host.until_weights(OTHER, &[(A, 1), (B, 1)]).await;
+    for member in [A, B] {
+        host.del(&own(member)).await;
+    }
+    host.until("the service is gone", |host| {
+        host.kernel.weights(OTHER).is_none()
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,4 +118,16 @@ async fn a_mistyped_prefix_changes_nothing_in_the_kernel() {
         problems.contains("created for prefix /lbManager,"),
         "{problems}"
     );
+
+    // With the right one everything continues, without a release.
+    host.stop().await;
+    host.prefix = "/lbManager";
+    host.start();
+    host.del(&key(A)).await;
+    host.until_weights(VIP, &[(B, 1)]).await;
+    host.del(&own(A)).await;
+    host.until("the service is gone", |host| {
+        host.kernel.weights(OTHER).is_none()
+    })
+    .await;
 }
