@@ -106,3 +106,36 @@ async fn a_write_that_arrives_late_does_no_harm() {
     rig.until_registered("web", &[A, B, C]).await;
     rig.assert_kept("web", &[A, B, C]);
 }
+
+#[tokio::test]
+async fn a_page_that_takes_too_long_is_asked_for_in_parts_and_not_again_at_each_resync() {
+    let mut rig = Rig::idle().await;
+    let names: Vec<String> = (0..100).map(|number| format!("lb{number}")).collect();
+    for name in &names {
+        rig.aws.create(REGION, name);
+    }
+    let slow = Effect::DelayEach(Duration::from_millis(30));
+    rig.aws
+        .faults()
+        .add(Fault::new(slow).operation("DescribeLoadBalancers"));
+    let keys = names.iter().map(|name| (key(name, A), ""));
+    rig.etcd.put_many(keys).await.unwrap();
+    rig.set(|launch| launch.arg("--resync=5s"));
+    rig.run().await;
+    for name in &names {
+        rig.until_registered(name, &[A]).await;
+    }
+    rig.aws.clear_calls();
+    let answered = |aws: &testbed::aws::Aws| {
+        let calls = aws.calls().of("DescribeLoadBalancers");
+        calls.iter().filter(|call| call.is_ok()).count()
+    };
+    rig.aws
+        .wait_until("two resyncs", |aws| answered(aws) >= 4, crate::real::SOON)
+        .await
+        .unwrap();
+    let abandoned = |call: &&testbed::aws::Call| call.outcome == testbed::aws::Outcome::Abandoned;
+    let calls = rig.aws.calls().of("DescribeLoadBalancers");
+    let given_up = calls.iter().filter(abandoned).count();
+    assert_eq!(given_up, 0, "{calls:#?}");
+}

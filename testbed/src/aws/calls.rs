@@ -33,6 +33,8 @@ pub struct Call {
     pub region: String,
     /// All load balancers it names.
     pub load_balancers: Vec<String>,
+    /// Where the page that it asks for begins, if not at the start.
+    pub marker: Option<String>,
     /// All instances it names.
     pub instances: Vec<String>,
     /// The access key it is signed with.
@@ -58,6 +60,7 @@ impl Call {
             operation: request.operation.clone(),
             region: request.region.clone(),
             load_balancers: request.load_balancers(),
+            marker: request.get("Marker").map(str::to_owned),
             instances: request.instances(),
             writer: request.writer.clone(),
             signed_at: request.signed_at,

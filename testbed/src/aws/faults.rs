@@ -25,6 +25,8 @@ pub enum Effect {
     /// The call is carried out and answered so much later, even if the caller has gone away: this is
     /// how a write arrives late.
     Delay(Duration),
+    /// A describe is answered so much later for each load balancer in its answer.
+    DelayEach(Duration),
     /// The connection is dropped; nothing is changed.
     Drop,
     /// The call is carried out, and then answered with 500: the caller cannot know.
@@ -56,7 +58,9 @@ impl Effect {
                 let message = "The security token included in the request is expired";
                 Some(ApiError::new(403, "ExpiredToken", message))
             }
-            Self::Hang | Self::Delay(_) | Self::Drop | Self::ApplyThenDrop => None,
+            Self::Hang | Self::Delay(_) | Self::DelayEach(_) | Self::Drop | Self::ApplyThenDrop => {
+                None
+            }
         }
     }
 }

@@ -88,6 +88,11 @@ async fn answer(
             sleep(delay).await;
             carry_out(shared, request, seq)
         }
+        Some((_, Effect::DelayEach(delay))) => {
+            let count = shared.read(|world| elb::page_of(&world.elb, request).len());
+            sleep(delay * u32::try_from(count).unwrap_or(u32::MAX)).await;
+            carry_out(shared, request, seq)
+        }
         Some((id, Effect::Hang)) => tokio::select! {
             () = released(shared, id) => carry_out(shared, request, seq),
             () = caller.closed() => (Outcome::Abandoned, None),

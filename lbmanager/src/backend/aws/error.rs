@@ -152,6 +152,11 @@ impl Failure {
         }
     }
 
+    /// Whether there was no answer in time, or none that can be understood.
+    pub(super) fn is_timeout(&self) -> bool {
+        self.kind == Kind::Unanswered && self.code.is_none()
+    }
+
     /// Whether AWS knows who we are, and says that we may not.
     pub fn is_forbidden(&self) -> bool {
         self.code.as_deref().is_some_and(words::is_about_permission)

@@ -7,14 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::future::OptionFuture;
 use futures::stream::FuturesUnordered;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{Failure, Kind};
-use super::search::{Refusal, Request, Search};
 
 /// A batch is closed when nobody has joined it for so long...
 const QUIET: Duration = Duration::from_millis(2);
@@ -26,29 +24,43 @@ const OPEN: Duration = Duration::from_millis(200);
 /// While another batch waits for its answer the next one grows, but not for
 /// longer than this: the answer may never come.
 const BEHIND: Duration = Duration::from_millis(100);
-/// So many suspects are asked for at a time: each is a call, and the others
-/// are not to wait for their turn behind all of them.
-const SUSPECTS: usize = 4;
+/// More names than these are not asked for by name: all that the region has is
+/// listed. So no name can make the request fail.
+const BY_NAME: usize = 20;
+/// Pages that are not answered in time are made smaller, down to this size.
+const SMALLEST_PAGE: usize = 25;
+/// After so many complete listings larger pages are tried again.
+const LISTINGS: u32 = 12;
 
 /// A read that takes many names at once.
 pub trait Query: Send + Sync + 'static {
     /// What there is to know of one.
     type Answer: Clone + Send + 'static;
 
-    /// How many names one request takes.
-    const MOST: usize;
+    /// The size of the largest page of a listing.
+    const LARGEST_PAGE: usize;
 
-    /// Asks. Names that do not exist may be left out of the answer, or fail
-    /// the request with [`Kind::NotFound`].
+    /// Asks for a few names. Names that do not exist may be left out of the
+    /// answer, or fail the request with [`Kind::NotFound`].
     fn ask(
         &self,
         names: &[String],
     ) -> impl Future<Output = Result<BTreeMap<String, Self::Answer>, Failure>> + Send;
 
+    /// A page of all that the region has, and where the next one begins.
+    fn list(
+        &self,
+        size: usize,
+        marker: Option<String>,
+    ) -> impl Future<Output = Result<Page<Self::Answer>, Failure>> + Send;
+
     /// What to say of a name that the answer leaves out, and of one whose
     /// request ended without an answer.
     fn failure(&self, kind: Kind, words: &str) -> Failure;
 }
+
+/// A page of a listing, and the marker of the next one.
+pub type Page<A> = (BTreeMap<String, A>, Option<String>);
 
 /// Joins the reads of one region. A task for each batch asks and hands out the
 /// answers as they come; when its caller goes away it goes on for the others,
@@ -64,19 +76,23 @@ struct Inner<Q: Query> {
     open: Mutex<Weak<Batch<Q::Answer>>>,
     /// Held by the batch that waits for its first answer.
     asking: Semaphore,
-    suspects: Semaphore,
     memory: Mutex<Memory>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Memory {
-    /// Names that failed alone, until they are answered again.
+    /// Names that failed alone, until they are answered again. They are asked
+    /// for alone.
     suspects: BTreeSet<String>,
-    turn: usize,
+    /// The largest page that was answered in time.
+    page: usize,
+    /// Complete listings with pages of this size.
+    listings: u32,
 }
 
 type Waiter<A> = oneshot::Sender<Result<A, Failure>>;
-type Batch<A> = Mutex<BTreeMap<String, Vec<Waiter<A>>>>;
+type Waiters<A> = BTreeMap<String, Vec<Waiter<A>>>;
+type Batch<A> = Mutex<Waiters<A>>;
 
 impl<Q: Query> Joiner<Q> {
     /// Asks nothing yet.
@@ -85,8 +101,11 @@ impl<Q: Query> Joiner<Q> {
             query,
             open: Mutex::default(),
             asking: Semaphore::new(1),
-            suspects: Semaphore::new(SUSPECTS),
-            memory: Mutex::default(),
+            memory: Mutex::new(Memory {
+                suspects: BTreeSet::new(),
+                page: Q::LARGEST_PAGE,
+                listings: 0,
+            }),
         };
         Self {
             inner: Arc::new(inner),
@@ -131,73 +150,177 @@ impl<Q: Query> Inner<Q> {
     async fn run(self: Arc<Self>, batch: Arc<Batch<Q::Answer>>) {
         gather(&batch).await;
         // An error says that it took too long: then it goes without.
-        let mut asking = timeout(BEHIND, self.asking.acquire()).await.ok();
-        let mut waiters = self.close(&batch);
-        let (mut search, requests) = self.search(waiters.keys().cloned());
-        if requests.iter().all(Request::is_suspect) {
-            drop(asking.take());
+        let asking = timeout(BEHIND, self.asking.acquire()).await;
+        let asking = asking.ok().and_then(Result::ok);
+        let waiters = self.close(&batch);
+        if waiters.len() > BY_NAME {
+            self.ask_for_all(waiters).await;
+        } else {
+            self.ask_by_name(waiters, asking).await;
         }
-        let mut running: FuturesUnordered<_> = requests
-            .into_iter()
-            .map(|request| self.send(request))
-            .collect();
-        while let Some((request, answer)) = running.next().await {
-            drop(asking.take());
-            let absent = |_: &str| {
-                let words = "AWS's answer leaves it out";
-                self.query.failure(Kind::NotFound, words)
-            };
-            let step = search.answered(request, answer, absent);
-            for (name, verdict) in step.verdicts {
-                self.remember(&name, &verdict);
-                for waiter in waiters.remove(&name).unwrap_or_default() {
-                    // Whoever has gone away needs no answer.
-                    let _ = waiter.send(verdict.clone());
-                }
-            }
-            running.extend(step.requests.into_iter().map(|request| self.send(request)));
-        }
-        lock(&self.memory).suspects.extend(search.suspects());
     }
 
     /// From here on nobody can join.
-    fn close(&self, batch: &Batch<Q::Answer>) -> BTreeMap<String, Vec<Waiter<Q::Answer>>> {
+    fn close(&self, batch: &Batch<Q::Answer>) -> Waiters<Q::Answer> {
         let mut open = lock(&self.open);
         *open = Weak::new();
         std::mem::take(&mut lock(batch))
     }
 
-    fn search(&self, names: impl Iterator<Item = String>) -> (Search<Failure>, Vec<Request>) {
-        let mut memory = lock(&self.memory);
-        memory.turn = memory.turn.wrapping_add(1);
-        Search::start(names, &memory.suspects, Q::MOST, memory.turn)
+    /// Lists all that the region has, and selects from that.
+    async fn ask_for_all(&self, mut waiters: Waiters<Q::Answer>) {
+        let listed = self.list(&waiters).await;
+        let names: Vec<String> = waiters.keys().cloned().collect();
+        match listed {
+            Ok(found) => self.answer(&mut waiters, names, found),
+            Err(failure) => fail(&mut waiters, names, &failure),
+        }
+    }
+
+    /// Those of the listing that are waited for. A page that is not answered
+    /// in time is asked for again, smaller.
+    async fn list(
+        &self,
+        waiters: &Waiters<Q::Answer>,
+    ) -> Result<BTreeMap<String, Q::Answer>, Failure> {
+        let (mut found, mut marker) = (BTreeMap::new(), None);
+        let first = lock(&self.memory).page;
+        let mut size = first;
+        loop {
+            match self.query.list(size, marker.clone()).await {
+                Ok((page, next)) => {
+                    let wanted = page.into_iter();
+                    found.extend(wanted.filter(|(name, _)| waiters.contains_key(name)));
+                    if next.is_none() {
+                        break;
+                    }
+                    if next == marker {
+                        let words = "the pages of the answer do not end";
+                        return Err(self.query.failure(Kind::Unanswered, words));
+                    }
+                    marker = next;
+                }
+                Err(failure) if failure.is_timeout() && size > SMALLEST_PAGE => {
+                    size = (size / 2).max(SMALLEST_PAGE);
+                    lock(&self.memory).shrink(size);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        if size == first {
+            lock(&self.memory).listed(Q::LARGEST_PAGE);
+        }
+        Ok(found)
+    }
+
+    /// Asks for the names in one request, and for suspects alone. If the
+    /// request fails because of one of the names, each is asked for alone.
+    async fn ask_by_name(
+        &self,
+        mut waiters: Waiters<Q::Answer>,
+        asking: Option<SemaphorePermit<'_>>,
+    ) {
+        let (alone, together): (Vec<_>, Vec<_>) = {
+            let memory = lock(&self.memory);
+            let names = waiters.keys().cloned();
+            names.partition(|name| memory.suspects.contains(name))
+        };
+        // Suspects make no other batch wait.
+        let mut asking = asking.filter(|_| !together.is_empty());
+        let together = Some(together).filter(|names| !names.is_empty());
+        let alone = alone.into_iter().map(|name| vec![name]);
+        let requests = together.into_iter().chain(alone);
+        let mut running: FuturesUnordered<_> = requests.map(|names| self.send(names)).collect();
+        let (mut works, mut failed) = (false, Vec::new());
+        while let Some((names, answer)) = running.next().await {
+            drop(asking.take());
+            match answer {
+                Ok(found) => {
+                    works = true;
+                    self.answer(&mut waiters, names, found);
+                }
+                Err(failure) if names.len() > 1 && may_be_a_name(&failure) => {
+                    let alone = names.into_iter().map(|name| self.send(vec![name]));
+                    running.extend(alone);
+                }
+                Err(failure) => {
+                    works |= failure.kind == Kind::NotFound;
+                    if may_be_a_name(&failure) {
+                        failed.extend(names.clone());
+                    }
+                    fail(&mut waiters, names, &failure);
+                }
+            }
+        }
+        // Where nobody was answered it is the service, not the names.
+        if works {
+            lock(&self.memory).suspects.extend(failed);
+        }
     }
 
     async fn send(
         &self,
-        request: Request,
-    ) -> (
-        Request,
-        Result<BTreeMap<String, Q::Answer>, Refusal<Failure>>,
-    ) {
-        let turn = request.is_suspect().then(|| self.suspects.acquire());
-        // Held to the end; it is never closed.
-        let _turn = OptionFuture::from(turn).await;
-        let answer = self.query.ask(&request.names).await;
-        let answer = answer.map_err(|failure| refusal(failure, &request.names));
-        (request, answer)
+        names: Vec<String>,
+    ) -> (Vec<String>, Result<BTreeMap<String, Q::Answer>, Failure>) {
+        let answer = self.query.ask(&names).await;
+        (names, answer)
     }
 
-    /// That a name does not exist needs no second opinion to be asked alone.
-    fn remember(&self, name: &str, verdict: &Result<Q::Answer, Failure>) {
-        let mut memory = lock(&self.memory);
-        match verdict {
-            Ok(_) => _ = memory.suspects.remove(name),
-            Err(failure) if failure.kind == Kind::NotFound => {
-                memory.suspects.insert(name.to_owned());
+    /// A name that is not in the answer does not exist.
+    fn answer(
+        &self,
+        waiters: &mut Waiters<Q::Answer>,
+        names: Vec<String>,
+        mut found: BTreeMap<String, Q::Answer>,
+    ) {
+        for name in names {
+            let verdict = found.remove(&name).ok_or_else(|| {
+                let words = "AWS's answer leaves it out";
+                self.query.failure(Kind::NotFound, words)
+            });
+            if verdict.is_ok() {
+                lock(&self.memory).suspects.remove(&name);
             }
-            Err(_) => {}
+            tell(waiters, &name, &verdict);
         }
+    }
+}
+
+impl Memory {
+    /// Pages of the size before are not answered in time.
+    fn shrink(&mut self, page: usize) {
+        self.page = page;
+        self.listings = 0;
+    }
+
+    /// A listing is complete: the size grows again, slowly.
+    fn listed(&mut self, largest: usize) {
+        self.listings += 1;
+        if self.listings >= LISTINGS {
+            self.page = (self.page * 2).min(largest);
+            self.listings = 0;
+        }
+    }
+}
+
+fn fail<A: Clone>(waiters: &mut Waiters<A>, names: Vec<String>, failure: &Failure) {
+    for name in names {
+        tell(waiters, &name, &Err(failure.clone()));
+    }
+}
+
+fn tell<A: Clone>(waiters: &mut Waiters<A>, name: &str, verdict: &Result<A, Failure>) {
+    for waiter in waiters.remove(name).unwrap_or_default() {
+        // Whoever has gone away needs no answer.
+        let _ = waiter.send(verdict.clone());
+    }
+}
+
+/// Whether one of the names may be the cause.
+fn may_be_a_name(failure: &Failure) -> bool {
+    match failure.kind {
+        Kind::NotFound | Kind::Unanswered | Kind::Rejected => true,
+        Kind::Throttled | Kind::Denied | Kind::Unreachable => false,
     }
 }
 
@@ -210,23 +333,6 @@ async fn gather<A>(batch: &Batch<A>) {
         seen = count();
         sleep(if seen > CROWD { QUIET_CROWD } else { QUIET }).await;
     }
-}
-
-fn refusal(failure: Failure, names: &[String]) -> Refusal<Failure> {
-    match failure.kind {
-        Kind::NotFound => {
-            let message = failure.message.as_deref().unwrap_or_default();
-            Refusal::Missing(named(message, names), failure)
-        }
-        Kind::Throttled | Kind::Denied | Kind::Unreachable => Refusal::Everyone(failure),
-        Kind::Unanswered | Kind::Rejected => Refusal::Unclear(failure),
-    }
-}
-
-/// Those of the names that a message quotes, as AWS does: `'web'`.
-fn named(message: &str, names: &[String]) -> Vec<String> {
-    let quoted = |name: &&String| message.contains(&format!("'{name}'"));
-    names.iter().filter(quoted).cloned().collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -11,7 +11,6 @@ mod counters;
 mod credentials;
 mod error;
 mod joiner;
-mod search;
 mod split;
 mod words;
 
@@ -27,7 +26,7 @@ pub use config::{AwsSettings, Keys};
 pub use counters::Counters;
 pub use credentials::Credentials;
 pub use error::{Failure, Kind};
-pub use joiner::{Joiner, Query};
+pub use joiner::{Joiner, Page, Query};
 pub use split::split;
 
 /// Says whether this process may write at this moment, and if not why.

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_sdk_elasticloadbalancing::operation::describe_load_balancers::DescribeLoadBalancersOutput;
 use aws_sdk_elasticloadbalancing::types::{HealthCheck, LoadBalancerDescription};
 use presence::model::{Kind as BalancerKind, MemberId};
 
 use super::Api;
 use crate::backend::Urgency;
-use crate::backend::aws::{Call, Failure, Kind, Query};
+use crate::backend::aws::{Call, Failure, Kind, Page, Query};
 use crate::observed::Described;
 
 const CALL: Call = super::read(
@@ -17,8 +16,8 @@ const CALL: Call = super::read(
     "elasticloadbalancing:DescribeLoadBalancers",
 );
 
-/// The largest page, and so the most names that one request answers for.
-const PAGE: u16 = 400;
+/// The largest page.
+const PAGE: usize = 400;
 
 /// What a load balancer has whose health check was never set (API reference,
 /// HealthCheck): ten checks 30 s apart.
@@ -30,26 +29,25 @@ pub(super) struct Describe(pub(super) Api);
 impl Query for Describe {
     type Answer = Described;
 
-    const MOST: usize = PAGE as usize;
+    const LARGEST_PAGE: usize = PAGE;
 
     async fn ask(&self, names: &[String]) -> Result<BTreeMap<String, Described>, Failure> {
         let mut found = BTreeMap::new();
         let mut marker = None;
         // Each page has one at least, so more pages than names are no answer.
         for _ in 0..=names.len() {
-            let page = self.page(names, marker).await?;
-            found.extend(
-                page.load_balancer_descriptions
-                    .iter()
-                    .flatten()
-                    .filter_map(|one| Some((one.load_balancer_name.clone()?, described(one)))),
-            );
-            marker = page.next_marker.filter(|marker| !marker.is_empty());
+            let (page, next) = self.page(Some(names.to_vec()), PAGE, marker).await?;
+            found.extend(page);
+            marker = next;
             if marker.is_none() {
                 return Ok(found);
             }
         }
         Err(self.failure(Kind::Unanswered, "the pages of the answer do not end"))
+    }
+
+    async fn list(&self, size: usize, marker: Option<String>) -> Result<Page<Described>, Failure> {
+        self.page(None, size, marker).await
     }
 
     fn failure(&self, kind: Kind, words: &str) -> Failure {
@@ -60,18 +58,21 @@ impl Query for Describe {
 impl Describe {
     async fn page(
         &self,
-        names: &[String],
+        names: Option<Vec<String>>,
+        size: usize,
         marker: Option<String>,
-    ) -> Result<DescribeLoadBalancersOutput, Failure> {
+    ) -> Result<Page<Described>, Failure> {
         let request = self.0.client.describe_load_balancers();
         let request = request
-            .set_load_balancer_names(Some(names.to_vec()))
+            .set_load_balancer_names(names)
             .set_marker(marker)
-            .page_size(i32::from(PAGE));
-        self.0
-            .gate
-            .call(&CALL, Urgency::Decision, request.send())
-            .await
+            .page_size(i32::try_from(size).unwrap_or(i32::MAX));
+        let call = self.0.gate.call(&CALL, Urgency::Decision, request.send());
+        let page = call.await?;
+        let found = page.load_balancer_descriptions.iter().flatten();
+        let found = found.filter_map(|one| Some((one.load_balancer_name.clone()?, described(one))));
+        let next = page.next_marker.clone().filter(|next| !next.is_empty());
+        Ok((found.collect(), next))
     }
 }
 

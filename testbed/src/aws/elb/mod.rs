@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 pub use self::balancer::{Health, HealthCheck, HealthState};
 pub(super) use self::balancer::{LoadBalancer, Log};
-pub(super) use self::operations::{NAMESPACE, VERSION, call};
+pub(super) use self::operations::{NAMESPACE, VERSION, call, page_of};
 pub use self::timeline::{Change, Event, Timeline};
 
 /// Region and name.

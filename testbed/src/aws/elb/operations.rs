@@ -90,12 +90,7 @@ fn describe_load_balancers(elb: &Elb, call: &Call<'_>) -> Result<Answer> {
         return Err(not_found(missing));
     }
     let size = page_size(call.request)?;
-    let marker = call.request.get("Marker").unwrap_or_default();
-    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
-    let all = elb
-        .of_region(region)
-        .filter(|(name, _)| wanted(name) && *name > marker);
-    let mut page: Vec<(&str, &LoadBalancer)> = all.take(size + 1).collect();
+    let mut page = page_of(elb, call.request);
     let more = page.len() > size;
     page.truncate(size);
     Ok(call.success(|xml| {
@@ -110,6 +105,20 @@ fn describe_load_balancers(elb: &Elb, call: &Call<'_>) -> Result<Answer> {
             xml.text("NextMarker", last);
         }
     }))
+}
+
+/// The load balancers on the page that is asked for, and the first of the next one.
+pub(in crate::aws) fn page_of<'a>(
+    elb: &'a Elb,
+    request: &'a ApiRequest,
+) -> Vec<(&'a str, &'a LoadBalancer)> {
+    let names = request.members("LoadBalancerNames", "");
+    let marker = request.get("Marker").unwrap_or_default();
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    let size = page_size(request).unwrap_or(LARGEST_PAGE);
+    let all = elb.of_region(&request.region);
+    let all = all.filter(|(name, _)| wanted(name) && *name > marker);
+    all.take(size + 1).collect()
 }
 
 fn page_size(request: &ApiRequest) -> Result<usize> {

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Joiner, Query, lock};
+use super::{Joiner, Page, Query, lock};
 use crate::backend::aws::{Failure, Kind};
 
 /// Answers a name with how often it was asked before. Names that start with
@@ -17,6 +17,12 @@ struct Service(Arc<State>);
 #[derive(Default)]
 struct State {
     requests: Mutex<Vec<Vec<String>>>,
+    /// What a listing finds, sorted.
+    all: Mutex<Vec<String>>,
+    /// The sizes of the pages that were asked for.
+    pages: Mutex<Vec<usize>>,
+    /// Larger pages are not answered in time.
+    slow_above: Mutex<Option<usize>>,
     release: Notify,
 }
 
@@ -25,7 +31,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 impl Query for Service {
     type Answer = usize;
 
-    const MOST: usize = 400;
+    const LARGEST_PAGE: usize = 400;
 
     async fn ask(&self, names: &[String]) -> Result<BTreeMap<String, usize>, Failure> {
         lock(&self.0.requests).push(names.to_vec());
@@ -53,8 +59,26 @@ impl Query for Service {
             .collect())
     }
 
+    async fn list(&self, size: usize, marker: Option<String>) -> Result<Page<usize>, Failure> {
+        lock(&self.0.pages).push(size);
+        if lock(&self.0.slow_above).is_some_and(|most| size > most) {
+            sleep(DEADLINE).await;
+            return Err(self.failure(Kind::Unanswered, "no answer"));
+        }
+        let all = lock(&self.0.all).clone();
+        let after = |name: &&String| marker.as_ref().is_none_or(|marker| *name > marker);
+        let page: Vec<String> = all.iter().filter(after).take(size).cloned().collect();
+        let next = page
+            .last()
+            .filter(|last| Some(*last) != all.last())
+            .cloned();
+        Ok((page.into_iter().map(|name| (name, 0)).collect(), next))
+    }
+
     fn failure(&self, kind: Kind, words: &str) -> Failure {
-        Failure::sample(kind, "", words)
+        let mut failure = Failure::sample(kind, "", words);
+        failure.code = None;
+        failure
     }
 }
 
@@ -67,6 +91,10 @@ impl Service {
         let mut requests = self.requests();
         requests.retain(|names| names.iter().any(|asked| asked == name));
         requests
+    }
+
+    fn pages(&self) -> Vec<usize> {
+        std::mem::take(&mut lock(&self.0.pages))
     }
 
     async fn wait_for_requests(&self, count: usize) {
@@ -88,11 +116,68 @@ fn names(count: usize) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn who_asks_together_is_asked_for_together() {
     let (joiner, service) = joiner();
-    let names = names(1000);
+    for count in [1, 20] {
+        let names = names(count);
+        let answers = join_all(names.iter().map(|name| joiner.ask(name))).await;
+        assert!(answers.into_iter().all(|answer| answer.is_ok()));
+        assert_eq!(service.requests().pop().unwrap(), names);
+    }
+    assert_eq!(service.requests().len(), 2);
+}
+
+/// Asks for all of these; how many were not found.
+async fn ask_all(joiner: &Joiner<Service>, names: &[String]) -> usize {
     let answers = join_all(names.iter().map(|name| joiner.ask(name))).await;
-    assert!(answers.into_iter().all(|answer| answer == Ok(0)));
-    let sizes: Vec<_> = service.requests().iter().map(Vec::len).collect();
-    assert_eq!(sizes, [400, 400, 200]);
+    let missing = answers.into_iter().filter_map(Result::err);
+    let missing = missing.inspect(|failure| assert_eq!(failure.kind, Kind::NotFound));
+    missing.count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn for_many_the_region_is_listed_and_no_name_fails_it() {
+    let (joiner, service) = joiner();
+    *lock(&service.0.all) = names(1000);
+    let mut asked = names(900);
+    for number in 0..100 {
+        asked.push(format!("gone{number}"));
+        asked.push(format!("hang{number}"));
+    }
+    assert_eq!(ask_all(&joiner, &asked).await, 200);
+    assert_eq!(service.pages(), [400, 400, 400]);
+    assert!(service.requests().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_size_of_a_page_that_is_answered_is_remembered_and_grows_again() {
+    let (joiner, service) = joiner();
+    let names = names(100);
+    *lock(&service.0.all) = names.clone();
+    *lock(&service.0.slow_above) = Some(60);
+    assert_eq!(ask_all(&joiner, &names).await, 0);
+    assert_eq!(service.pages(), [400, 200, 100, 50, 50]);
+    let start = Instant::now();
+    for _ in 0..super::LISTINGS {
+        assert_eq!(ask_all(&joiner, &names).await, 0);
+        assert_eq!(service.pages(), [50, 50]);
+    }
+    assert!(start.elapsed() < DEADLINE, "no page was given up");
+    assert_eq!(ask_all(&joiner, &names).await, 0);
+    assert_eq!(service.pages(), [100, 50, 50]);
+    *lock(&service.0.slow_above) = None;
+    for _ in 0..4 * super::LISTINGS {
+        assert_eq!(ask_all(&joiner, &names).await, 0);
+    }
+    assert_eq!(service.pages().pop(), Some(400));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_ends_a_listing() {
+    let (joiner, service) = joiner();
+    *lock(&service.0.slow_above) = Some(0);
+    let names = names(100);
+    let answers = join_all(names.iter().map(|name| joiner.ask(name))).await;
+    assert!(answers.into_iter().all(|answer| answer.is_err()));
+    assert_eq!(service.pages(), [400, 200, 100, 50, 25]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,16 +282,17 @@ async fn a_name_that_hangs_is_asked_alone_from_then_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_does_not_exist_costs_one_request_more_and_is_remembered() {
+async fn a_name_that_does_not_exist_is_asked_alone_from_then_on() {
     let (joiner, service) = joiner();
     let mut names = names(8);
     names.push("gone".to_owned());
-    for round in 1..=2 {
+    // Together, then each alone; the next time it alone is asked alone.
+    for requests in [10, 12] {
         let answers = join_all(names.iter().map(|name| joiner.ask(name))).await;
         assert!(answers[..8].iter().all(Result::is_ok));
         let failure = answers[8].clone().unwrap_err();
         assert_eq!(failure.kind, Kind::NotFound);
-        assert_eq!(service.requests().len(), 2 * round);
+        assert_eq!(service.requests().len(), requests);
     }
     assert_eq!(service.requests_for("gone").pop().unwrap(), ["gone"]);
 }
