@@ -105,7 +105,7 @@ fn held_by(
     }
     let freeze = scene.context.frozen.as_ref()?;
     // Only the manager itself can tell that traffic to it is lost.
-    let is_lost = scene.context.expiry == Expiry::Probed
+    let is_lost = matches!(scene.context.expiry, Expiry::Probed | Expiry::Own)
         && removal.reason.is_expiry()
         && scene.is_unhealthy(member, record);
     (freeze.holds(removal) && !is_lost).then(|| freeze.why.to_string())

@@ -19,7 +19,7 @@ impl Line {
         around: &Around<'_>,
         changes: &mut Vec<Change>,
     ) {
-        let refused = self.service_refused.is_some_and(|at| at > around.now);
+        let refused = self.is_refused(around.now);
         let wanted = !desired.is_empty() || self.tree.config.is_some();
         let config = translate::service_config(&self.key, &desired.options);
         let command = match around.present {
@@ -62,7 +62,7 @@ impl Line {
         around: &Around<'_>,
         changes: &mut Vec<Change>,
     ) {
-        let refused = self.service_refused.is_some_and(|at| at > around.now);
+        let refused = self.is_refused(around.now);
         if around.present.is_none() && refused {
             return;
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipvs::{Command, ServiceKey};
 use jiff::Timestamp;
 use presence::model::{BalancerId, MemberId, Revision};
+use presence::process::backoff::Backoff;
 
 use super::image::Present;
 use super::observe::observe;
@@ -38,18 +39,37 @@ pub struct Line {
     /// Members that the kernel refused.
     pub refused: BTreeMap<MemberId, Refused>,
     /// The kernel refused the service itself.
-    pub service_refused: Option<Timestamp>,
+    pub service_refused: Option<Refused>,
     /// Since when the tree is quiet.
     pub quiet: Quiet,
 }
 
-/// A member that the kernel refused.
-#[derive(Debug, Clone, Copy)]
+/// A member, or the service itself, that the kernel refused. It is retried after
+/// 15 seconds, then less often, up to every 10 minutes.
+#[derive(Debug, Clone)]
 pub struct Refused {
-    /// When to try it again.
+    /// When to retry.
     pub again: Timestamp,
-    /// Its key's mod_revision then: writing the key again is another try.
+    /// Its key's mod_revision then: a member whose key is written again is
+    /// retried at once.
     pub mod_revision: Option<Revision>,
+    backoff: Backoff,
+}
+
+impl Refused {
+    /// For a first refusal, which [`Refused::repeat`] notes.
+    pub fn new(mod_revision: Option<Revision>) -> Self {
+        Self {
+            again: Timestamp::UNIX_EPOCH,
+            mod_revision,
+            backoff: Backoff::new(Duration::from_secs(15), Duration::from_mins(10)),
+        }
+    }
+
+    /// It was refused, and is not tried before some time.
+    pub fn repeat(&mut self, now: Timestamp) {
+        self.again = plan::after(now, self.backoff.failed());
+    }
 }
 
 /// Since when the tree is quiet.
@@ -240,6 +260,12 @@ impl Line {
         }
     }
 
+    /// Whether the kernel refused the service itself a short time ago.
+    pub(super) fn is_refused(&self, now: Timestamp) -> bool {
+        let refused = self.service_refused.as_ref();
+        refused.is_some_and(|refused| refused.again > now)
+    }
+
     fn over(&self, desired: &Desired, around: &Around<'_>) -> Option<Over> {
         if !desired.is_empty() || self.tree.config.is_some() || around.frozen.is_some() {
             return None;
@@ -270,7 +296,8 @@ impl Line {
         let drains = draining && desired.blocked.is_none();
         let drains = drains.then(|| plan::after(around.now, LOOK));
         let refused = self.refused.values().map(|refused| refused.again);
-        let refused = refused.chain(self.service_refused);
+        let service = self.service_refused.as_ref();
+        let refused = refused.chain(service.map(|refused| refused.again));
         let refused = refused.filter(|at| *at > around.now).min();
         [drains, plan.look_again, refused]
             .into_iter()

@@ -1,7 +1,6 @@
 //! Tells the kernel, and notes what came of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use ipvs::{Command, CommandError, ServiceKey};
 use jiff::Timestamp;
@@ -14,7 +13,6 @@ use super::kernel::Kernel;
 use super::ledger::Kept;
 use super::line::{Change, Phase, Refused};
 use super::pass::Verdicts;
-use crate::plan;
 use crate::reconcile::words;
 use crate::record::{Action, Reason, State};
 
@@ -27,8 +25,6 @@ type Done = BTreeMap<(ServiceKey, Action, Option<Reason>), Vec<MemberId>>;
 /// As many commands go to the kernel at once: more are not quicker, and take
 /// memory.
 const AT_ONCE: usize = 4096;
-/// What is refused is tried again after this time, or when its key changes.
-const REFUSED: Duration = Duration::from_mins(2);
 
 impl<S: Store, K: Kernel> Table<S, K> {
     /// Writes to the ledger which services are about to be created, and which
@@ -165,7 +161,6 @@ impl<S: Store, K: Kernel> Table<S, K> {
     /// the table has to be read again.
     pub(super) fn note_refusals(&mut self, refusals: Refusals) {
         let now = self.parts.clock.now();
-        let again = plan::after(now, REFUSED);
         for (change, error) in refusals {
             let Some(line) = self.lines.get_mut(change.command.service()) else {
                 continue;
@@ -177,7 +172,10 @@ impl<S: Store, K: Kernel> Table<S, K> {
             }
             let words = refused(&change.command, &error);
             match &change.member {
-                None => line.service_refused = Some(again),
+                None => {
+                    let refused = line.service_refused.get_or_insert(Refused::new(None));
+                    refused.repeat(now);
+                }
                 // The service itself was refused, which is said once.
                 Some(_) if line.service_refused.is_some() => continue,
                 Some(member) => {
@@ -187,11 +185,10 @@ impl<S: Store, K: Kernel> Table<S, K> {
                     if change.phase == Phase::Add {
                         known.state = State::Rejected;
                     }
-                    let refused = Refused {
-                        again,
-                        mod_revision: known.mod_revision,
-                    };
-                    line.refused.insert(member.clone(), refused);
+                    let mod_revision = known.mod_revision;
+                    let refused = line.refused.entry(member.clone());
+                    let refused = refused.or_insert_with(|| Refused::new(mod_revision));
+                    refused.repeat(now);
                 }
             }
             tracing::warn!("{}: {words}", line.id());

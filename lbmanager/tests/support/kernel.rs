@@ -1,6 +1,6 @@
 //! A kernel's table in memory, with what the real one does about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -16,6 +16,7 @@ pub struct FakeKernel(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
+    refused: BTreeSet<DestinationKey>,
     services: BTreeMap<ServiceKey, Held>,
     commands: Vec<Command>,
     /// How many more commands are carried out: the process ends after them.
@@ -97,6 +98,11 @@ impl FakeKernel {
         self.state().commands.clear();
     }
 
+    /// It refuses this real server from now on.
+    pub fn refuse(&self, server_: &str) {
+        self.state().refused.insert(server(server_));
+    }
+
     /// Moments at which a service lost its last real server that takes new
     /// connections.
     pub fn gaps(&self) -> Vec<String> {
@@ -151,6 +157,9 @@ impl State {
                 config,
                 ..
             } => {
+                if self.refused.contains(destination) {
+                    return Err(Refusal::OutOfRange);
+                }
                 if held.servers.contains_key(destination) {
                     return Err(Refusal::Exists);
                 }

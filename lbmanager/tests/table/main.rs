@@ -292,6 +292,53 @@ async fn a_store_that_was_restored_takes_nobody_out() {
     host.until_weights(VIP, &[(A, 1), (C, 1)]).await;
 }
 
+/// Members of a TCP service that are held must answer, also this host's own.
+#[tokio::test(start_paused = true)]
+async fn own_members_that_do_not_answer_leave_while_removals_are_frozen() {
+    let mut host = Host::new();
+    host.put(&own(A), "").await;
+    let snapshot = host.store.snapshot();
+    host.start();
+    host.put(&own(B), "").await;
+    host.put(&own(C), "").await;
+    host.until_weights(VIP, &[(A, 1), (B, 1), (C, 1)]).await;
+    host.pass(Duration::from_mins(1)).await;
+    host.store.restore(&snapshot);
+    host.pass(Duration::from_mins(10)).await;
+    host.until_weights(VIP, &[(A, 1), (B, 1), (C, 1)]).await;
+    host.silence(B);
+    host.until_weights(VIP, &[(A, 1), (B, 0), (C, 1)]).await;
+    host.pass(Duration::from_hours(1)).await;
+    assert_eq!(host.kernel.weights(VIP).unwrap()[C], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_real_server_is_retried_soon_and_then_less_often() {
+    let host = serving(&[A]).await;
+    host.kernel.refuse(B);
+    host.put(&key(B), "").await;
+    let attempts = || {
+        let commands = host.kernel.commands();
+        let attempts = commands.iter().filter(|command| {
+            let of_b = server(B);
+            matches!(command, Command::AddDestination { destination, .. } if *destination == of_b)
+        });
+        attempts.count()
+    };
+    host.pass(Duration::from_mins(1)).await;
+    assert!(attempts() >= 3, "{}", attempts());
+    host.pass(Duration::from_hours(1)).await;
+    let before = attempts();
+    host.pass(Duration::from_hours(1)).await;
+    let more = attempts() - before;
+    assert!((5..=13).contains(&more), "{more}");
+    // Its key is another try.
+    let before = attempts();
+    host.put(&key(B), "").await;
+    host.pass(Duration::from_secs(1)).await;
+    assert_eq!(attempts(), before + 1);
+}
+
 /// Whose drain may not end is held, which is said.
 #[tokio::test(start_paused = true)]
 async fn who_drains_is_held_where_he_is_when_nobody_may_be_removed() {
