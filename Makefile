@@ -76,7 +76,7 @@ images: ## Build the Docker images, and keep them as files in target/images
 
 .PHONY: test-tools
 test-tools: $(VENV)/complete ## Install what the tests need beyond Rust, git and make
-	.ci/tools build etcd docker ipvs systemd host
+	.ci/tools build etcd docker ipvs systemd clock host
 
 $(VENV)/complete: testbed/requirements.txt
 	.ci/tools python

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testbed::etcd::Client;
+use testbed::proxy::Proxy;
 use testbed::wait;
 use tokio::time::sleep;
 
@@ -110,5 +111,66 @@ pub async fn of_both_roles_are_waited_for(rig: &Rig) {
         assert!(ready_at(&web) >= second, "{ipvs_first}: {}", web.log());
         forget(&rig.etcd).await;
         web.end().await;
+    }
+}
+
+/// Other hosts with so many services each.
+async fn fill(etcd: &Client, hosts: usize, services: usize) {
+    let change = json!({"at": "2026-11-20T12:00:00Z", "action": "register", "count": 1,
+        "members": ["10.10.0.1:8080"]});
+    let status = json!({
+        "revision": 2, "manager": "other", "class": "multiple",
+        "members": {"10.10.0.1:8080": {"mod_revision": 2, "wanted": "serve", "state": "serving"}},
+        "changes": vec![change; 4],
+    });
+    for host in (0..hosts).map(|number| format!("host-{number}")) {
+        claim(etcd, &host, "ipvs").await;
+        let services = (0..services).map(|n| format!("10.9.{}.{}:80", n / 250, n % 250 + 1));
+        let pairs = services.flat_map(|service| {
+            let member = format!("/lbManager/ipvs/{host}/{service}/multiple/10.10.0.1:8080");
+            let key = format!("{ROOT}/hosts/{host}/ipvs/{host}/{service}");
+            [(member, String::new()), (key, status.to_string())]
+        });
+        etcd.put_many(pairs).await.unwrap();
+    }
+}
+
+/// The bytes between launcher and etcd from its start until it is ready, and while nothing of its
+/// own changes and others' keys do, and at a reconnect.
+async fn bytes(rig: &Rig, hosts: usize, services: usize) -> [u64; 3] {
+    let (rig, etcd) = rig.with_own_etcd().await;
+    fill(&rig.etcd, hosts, services).await;
+    let proxy = Proxy::start(&etcd.endpoint()).await.unwrap();
+    for role in ["aws", "ipvs"] {
+        claim(&rig.etcd, "testbed", role).await;
+    }
+    let name = name();
+    let launch = rig.plain_by(&name, &rig.etcd.at(&proxy.url()));
+    let document = rig.definition(&definition(&name));
+    let web = rig.started(launch.defined(&document).unwrap()).await;
+    acknowledge_ipvs(&rig.etcd).await;
+    acknowledge_elb(&rig.etcd, &name).await;
+    web.wait_ready(DEADLINE).await.unwrap();
+    let start = proxy.bytes();
+    fill(&rig.etcd, hosts, services).await;
+    // What the change of others costs.
+    sleep(4 * PAUSE).await;
+    let idle = proxy.bytes();
+    proxy.cut();
+    web.steer("answer/503").await;
+    web.wait_for_key(|value| value.is_some_and(|value| value.contains(r#""ready":false"#)))
+        .await;
+    let reconnect = proxy.bytes();
+    forget(&rig.etcd).await;
+    web.end().await;
+    [start, idle - start, reconnect - idle]
+}
+
+pub async fn of_many_hosts_cost_what_those_of_one_do(rig: &Rig) {
+    let few = bytes(rig, 1, 100).await;
+    let many = bytes(rig, 20, 100).await;
+    for (few, many) in few.into_iter().zip(many) {
+        // Keep-alives come by the clock; a claim is read from each host.
+        assert!(many < few + few / 5 + 20_000, "{many} against {few}");
     }
 }

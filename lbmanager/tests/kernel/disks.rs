@@ -68,3 +68,9 @@ pub async fn that_are_full_stop_no_change() {
     assert_eq!(full.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
     works(&etcd, &mut manager).await;
 }
+
+pub async fn that_are_read_only_stop_no_change() {
+    let (etcd, mut manager) = on_a_small_disk().await;
+    run("mount", &format!("-o remount,ro {DIRECTORY}")).await;
+    works(&etcd, &mut manager).await;
+}

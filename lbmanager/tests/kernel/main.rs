@@ -47,7 +47,9 @@ fn main() -> ExitCode {
         tables::have_all_but_those_that_are_refused,
         hosts::have_what_their_regions_say,
         roles::of_one_host_restart_and_move_without_a_freeze,
+        roles::of_a_renamed_host_continue_without_a_freeze,
         disks::that_are_full_stop_no_change,
+        disks::that_are_read_only_stop_no_change,
         crashes::at_random_moments_end_as_the_tree_says,
         crashes::before_each_word_to_the_kernel_end_as_the_tree_says,
         #[soak]

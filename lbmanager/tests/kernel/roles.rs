@@ -141,3 +141,19 @@ pub async fn of_one_host_restart_and_move_without_a_freeze() {
     until_servers(VIP, &[&format!("{A} 1"), &format!("{B} 1")]).await;
     both.assert_never_frozen().await;
 }
+
+pub async fn of_a_renamed_host_continue_without_a_freeze() {
+    let mut both = Both::start().await;
+    both.aws.stop().await;
+    both.world.manager.stop().await;
+    both.aws.host = "renamed";
+    both.world.manager.rename("renamed");
+    both.aws.run().await;
+    both.world.manager.run(&[]).await;
+    both.del(&elb_key("web", Z)).await;
+    both.aws.until_registered("web", &[X, Y]).await;
+    both.del(&key(VIP, "multiple", C)).await;
+    until_servers(VIP, &[&format!("{A} 1"), &format!("{B} 1")]).await;
+    both.assert_claims("renamed", "renamed").await;
+    both.assert_never_frozen().await;
+}

@@ -62,6 +62,12 @@ impl Manager {
         self
     }
 
+    /// Another host ID from the next start on.
+    pub fn rename(&mut self, host: &str) {
+        self.args.retain(|arg| !arg.starts_with("--host-id="));
+        self.args.push(format!("--host-id={host}"));
+    }
+
     /// Starts it here, with more arguments, and waits until it has read the
     /// tree.
     pub async fn run(&mut self, more: &[&str]) {

@@ -1,7 +1,9 @@
 //! Explicit deletes, up to the last key of the tree.
 
-use crate::real::{A, B, Rig, key, status_key};
-use crate::world::{LONG, assert_never_frozen, put_leased};
+use crate::real::{A, B, Rig, key, status_key, withheld};
+use crate::world::{
+    LONG, assert_never_frozen, deregistrations, put_leased, release_all, until_frozen,
+};
 
 #[tokio::test]
 async fn the_only_key_of_the_only_balancer_is_deleted_while_the_manager_runs() {
@@ -38,6 +40,21 @@ async fn the_only_key_of_the_only_balancer_is_deleted_after_the_manager_was_kill
     rig.until_registered("web", &[]).await;
     rig.until_gone(&status_key("web")).await;
     assert_never_frozen(&rig).await;
+}
+
+#[tokio::test]
+async fn an_empty_tree_that_the_history_does_not_explain_is_frozen() {
+    let mut rig = Rig::serving("web", &[A]).await;
+    rig.stop().await;
+    rig.del("web", A).await;
+    rig.etcd.compact_now().await.unwrap();
+    rig.run().await;
+    until_frozen(&rig).await;
+    rig.until_status("web", "A is held", |status| withheld(status).contains(A))
+        .await;
+    assert_eq!(deregistrations(&rig, "web"), 0);
+    release_all(&rig).await;
+    rig.until_registered("web", &[]).await;
 }
 
 #[tokio::test]

@@ -7,10 +7,15 @@
 mod real;
 
 mod acknowledgement;
+mod clock;
 mod deletes;
 mod failover;
+mod incidents;
+mod operators;
+mod resets;
 mod roles;
 mod single;
 mod state_directory;
 mod trees;
+mod visible;
 mod world;

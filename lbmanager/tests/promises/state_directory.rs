@@ -19,6 +19,14 @@ async fn a_state_directory_that_is_removed_while_the_manager_runs_changes_nothin
 }
 
 #[tokio::test]
+async fn a_second_process_on_one_state_directory_exits_78_and_the_first_goes_on() {
+    let rig = Rig::serving("web", &[A, B]).await;
+    let ended = rig.launch.clone().arg("--host-id=second").ended().await;
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    apply_a_delete(&rig, "web", &[A, B]).await;
+}
+
+#[tokio::test]
 async fn a_state_directory_with_rubbish_in_it_removes_nothing() {
     let mut rig = Rig::serving("web", &[A, B]).await;
     rig.stop().await;

@@ -4,7 +4,7 @@ use testbed::process::Stream;
 
 use crate::real::{A, B, C, D, REGION, Rig, SOON, status_key};
 use crate::world::{
-    Other, apply_a_delete, assert_never_frozen, command, deregistrations, succeeds,
+    Other, RELEASE_ALL, apply_a_delete, assert_never_frozen, command, deregistrations, succeeds,
 };
 
 const TYPO: &str = "--prefix=/lbmanager";
@@ -54,6 +54,30 @@ async fn a_mistyped_prefix_with_a_fresh_state_directory_changes_nothing_in_the_o
     rig.del("web", D).await;
     rig.until_registered("web", &[A, B, C]).await;
     assert_never_frozen(&rig).await;
+}
+
+#[tokio::test]
+async fn a_mistyped_prefix_with_the_same_state_directory_changes_nothing_and_is_corrected_without_a_release()
+ {
+    let mut rig = rig(&[A, B, C, D]).await;
+    rig.stop().await;
+    let mut other = Other::start_same(&rig, "TYPO", &[TYPO]).await;
+    until_settled(&rig, &other).await;
+    // The tree changes while nobody manages it.
+    rig.del("web", C).await;
+    rig.put("web", &[crate::real::E]).await;
+    other.stop().await;
+    let calls = rig.aws.calls().by(other.writer).to("web");
+    assert!(calls.is_empty(), "{calls:#?}");
+    assert!(!rig.status("web").await.is_null(), "the status was deleted");
+
+    rig.run().await;
+    rig.until_registered("web", &[A, B, D, crate::real::E])
+        .await;
+    rig.del("web", D).await;
+    rig.until_registered("web", &[A, B, crate::real::E]).await;
+    assert_never_frozen(&rig).await;
+    assert_eq!(rig.etcd.get(RELEASE_ALL).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! Helpers on top of the rig: subcommands, other managers, and proofs that
 //! nothing happens.
-#![allow(dead_code)]
 
 use std::collections::BTreeSet;
 
@@ -13,6 +12,9 @@ use testbed::{http, wait};
 
 use crate::real::launch::Ended;
 use crate::real::{E, Launch, REGION, Rig, SOON, key};
+
+/// The release of everything.
+pub const RELEASE_ALL: &str = "/lbManager-status/release/all";
 
 /// Set while the AWS manager's removals are frozen.
 pub const FROZEN: &str = "/lbManager-status/frozen/aws";
