@@ -244,7 +244,7 @@ async fn add_only_adds_and_never_removes_and_then_its_members_are_unmanaged() {
     for name in [A, B] {
         world.del(&World::key(name)).await;
     }
-    world.put(&status().release(&World::id()), "").await;
+    world.release(&status().release(&World::id())).await;
     world.pass(LONG).await;
     let shown = world.status().unwrap().withheld;
     assert_eq!(shown.len(), 2, "{shown:?}");
@@ -255,7 +255,7 @@ async fn add_only_adds_and_never_removes_and_then_its_members_are_unmanaged() {
     world.pass(LONG).await;
     let shown = world.status().unwrap().withheld;
     assert_eq!(shown[A].reason, Reason::Stranger, "2 of 3 are most");
-    world.put(&status().release(&World::id()), "").await;
+    world.release(&status().release(&World::id())).await;
     world.until_registered(&[C]).await;
 }
 

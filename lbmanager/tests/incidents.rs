@@ -142,7 +142,7 @@ async fn held_members_leave_when_unhealthy_deleted_or_released_and_stay_if_they_
     assert!(!held(&world).contains(&returns));
 
     let release = support::status().release(&World::id());
-    world.put(&release, "").await;
+    world.release(&release).await;
     world.until_registered(&[&returns]).await;
     assert!(world.status().unwrap().incident.is_none());
 }

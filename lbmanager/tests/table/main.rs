@@ -339,6 +339,55 @@ async fn a_refused_real_server_is_retried_soon_and_then_less_often() {
     assert_eq!(attempts(), before + 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_delete_after_a_restore_is_applied_while_removals_are_frozen() {
+    let mut host = Host::new();
+    host.put(&key(A), "").await;
+    host.put(&key(C), "").await;
+    let snapshot = host.store.snapshot();
+    host.start();
+    host.until_weights(VIP, &[(A, 1), (C, 1)]).await;
+    host.put(&key(B), "").await;
+    host.until_weights(VIP, &[(A, 1), (B, 1), (C, 1)]).await;
+    host.pass(Duration::from_mins(1)).await;
+    host.store.restore(&snapshot);
+    host.pass(Duration::from_mins(1)).await;
+    host.del(&key(C)).await;
+    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
+    host.pass(Duration::from_hours(1)).await;
+    host.until_weights(VIP, &[(A, 1), (B, 1)]).await;
+}
+
+/// A host that was cut off from etcd sees that the leases of its own members
+/// expired. Their launchers write the keys again.
+#[tokio::test(start_paused = true)]
+async fn an_own_member_whose_key_returns_within_15_seconds_stays() {
+    let mut host = Host::new();
+    let lease = host.store.grant(Duration::from_hours(2)).await.unwrap();
+    host.put_leased(&own(A), lease).await;
+    host.start();
+    host.until_weights(VIP, &[(A, 1)]).await;
+    host.pass(Duration::from_mins(1)).await;
+    host.kernel.forget_commands();
+    host.store.expire(lease);
+    host.pass(Duration::from_secs(12)).await;
+    host.put(&own(A), "").await;
+    host.pass(Duration::from_hours(1)).await;
+    let commands = host.kernel.commands();
+    assert!(commands.is_empty(), "{commands:?}");
+    // One that does not return leaves, the last one included.
+    let lease = host.store.grant(Duration::from_hours(2)).await.unwrap();
+    host.put_leased(&own(A), lease).await;
+    host.pass(Duration::from_secs(30)).await;
+    host.store.expire(lease);
+    host.pass(Duration::from_secs(12)).await;
+    host.until_weights(VIP, &[(A, 1)]).await;
+    host.until("the service is gone", |host| {
+        host.kernel.weights(VIP).is_none()
+    })
+    .await;
+}
+
 /// Whose drain may not end is held, which is said.
 #[tokio::test(start_paused = true)]
 async fn who_drains_is_held_where_he_is_when_nobody_may_be_removed() {

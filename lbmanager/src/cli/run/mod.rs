@@ -60,7 +60,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     resync: Duration,
 
-    /// How long members whose lease ended are held at most
+    /// How long an incident of expired leases lasts after the last expiry, and how long members are
+    /// held whose health nothing reports
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
     hold: Duration,
 
