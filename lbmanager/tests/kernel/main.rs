@@ -16,7 +16,9 @@ mod network;
 mod orders;
 mod packets;
 mod plans;
+mod prefixes;
 mod roles;
+mod state;
 mod tables;
 mod traffic;
 mod witness;
@@ -36,6 +38,11 @@ fn main() -> ExitCode {
         claims::decide_who_answers_for_a_shared_address,
         plans::say_what_a_manager_would_do,
         plans::see_what_was_changed_by_hand,
+        prefixes::that_are_mistyped_change_nothing,
+        prefixes::that_are_mistyped_change_nothing_with_a_fresh_state_directory,
+        state::that_are_full_block_new_services_only,
+        state::that_are_read_only_block_new_services_only,
+        state::that_are_removed_are_created_again,
         network::gets_addresses_on_an_interface_that_appears_later,
         network::gets_rules_when_another_program_has_released_the_lock,
         network::delays_no_change_to_the_table,

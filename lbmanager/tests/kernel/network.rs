@@ -48,7 +48,7 @@ async fn lock_iptables() -> Running {
 }
 
 /// A bridge with the network of the members, and an interface for addresses.
-async fn interfaces() {
+pub async fn interfaces() {
     for command in [
         "link add lan type bridge",
         "address add 10.9.0.1/24 dev lan",
@@ -60,7 +60,7 @@ async fn interfaces() {
     }
 }
 
-async fn until_bound() {
+pub async fn until_bound() {
     let addresses = ("ip", "-o -4 address show dev lb0");
     until("the address is bound", addresses, |output| {
         output.contains("10.8.0.1/32")
@@ -68,7 +68,7 @@ async fn until_bound() {
     .await;
 }
 
-async fn until_masqueraded() {
+pub async fn until_masqueraded() {
     let rules = ("iptables-legacy-save", "-t nat");
     until("the rule is there", rules, |output| {
         output.contains("--ctorigdst 10.8.0.1")
