@@ -1,9 +1,9 @@
 //! A whole host: one guest with systemd, etcd, Docker and a kernel with IPVS.
 //!
 //! Tests that need one are a program of their own (`harness = false`) with a
-//! [`Suite`](crate::guest::suite::Suite) of which one says `.host()`. They run on it as root, one
-//! after the other, on the same host: so each begins with what it needs, and may not expect that a
-//! unit is new. It takes 10 seconds to boot.
+//! [`Suite`](crate::guest::suite::Suite) of which one says `.host()`. They run as root, one after the
+//! other on the same host, of which there are at most two: so each begins with what it needs, and
+//! may not expect that a unit is new. A host takes 10 seconds to boot.
 //!
 //! ```no_run
 //! # async fn f() -> testbed::Result<()> {

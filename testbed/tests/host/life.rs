@@ -15,37 +15,56 @@ pub async fn empty_etcd() {
     etcd().etcdctl(&["del", "--prefix", ""]).await.unwrap();
 }
 
-/// Restarts these running units in turn, then kills all of them, then has all of them hang: each is
-/// active again every time.
+/// Restarts these running units in turn, and then ends them in other ways: each is active again every
+/// time.
 pub async fn are_back_each_time(units: &[Unit]) {
     for unit in units {
         let before = pid(unit).await;
         unit.restart().await.unwrap();
         assert_ne!(is_active(unit).await, before, "{}", unit.name());
     }
-    let reasons = [("SIGKILL", "signal"), ("SIGSTOP", "watchdog")];
-    for (signal, reason) in reasons {
-        let mut before = BTreeMap::new();
-        for unit in units {
-            before.insert(unit.name(), pid(unit).await);
-            unit.kill(signal).await.unwrap();
-        }
-        for unit in units {
-            is_another(unit, before[unit.name()]).await;
-            let journal = unit.journal().await.unwrap();
-            let said = format!("Failed with result '{reason}'");
-            assert!(journal.contains(&said), "{said} is not in\n{journal}");
-        }
+    is_back_after_its_end(units).await;
+}
+
+/// Kills all of these units, and then has all of them hang: each is active again every time.
+pub async fn is_back_after_its_end(units: &[Unit]) {
+    ends(units, "SIGKILL", "signal").await;
+    ends(units, "SIGSTOP", "watchdog").await;
+}
+
+/// Kills a unit: it is active again.
+pub async fn is_back_after_being_killed(unit: &Unit) {
+    ends(std::slice::from_ref(unit), "SIGKILL", "signal").await;
+}
+
+/// Sends the main process of all of these units a signal, and waits until each is active again, after
+/// it failed with this result.
+async fn ends(units: &[Unit], signal: &str, result: &str) {
+    let mut before = BTreeMap::new();
+    for unit in units {
+        before.insert(unit.name(), pid(unit).await);
+        unit.kill(signal).await.unwrap();
+    }
+    for unit in units {
+        is_another(unit, before[unit.name()]).await;
+        let journal = unit.journal().await.unwrap();
+        let said = format!("Failed with result '{result}'");
+        assert!(journal.contains(&said), "{said} is not in\n{journal}");
     }
 }
 
 /// Waits until a unit is active; its main process.
 pub async fn is_active(unit: &Unit) -> u32 {
+    is_started(unit).await;
+    pid(unit).await
+}
+
+/// Waits until a unit is active, which may have no process.
+pub async fn is_started(unit: &Unit) {
     let active = |shown: &str| shown.contains("ActiveState=active\n");
     unit.wait_for(&["ActiveState", "SubState", "StatusText"], DEADLINE, active)
         .await
         .unwrap();
-    pid(unit).await
 }
 
 async fn pid(unit: &Unit) -> u32 {

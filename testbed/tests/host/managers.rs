@@ -36,6 +36,10 @@ pub async fn both_managers_run_on_one_host() {
     etcd().put(SERVER, "").await.unwrap();
     install(&aws, "");
     confined::install_probe().await;
+    // The unit loads what its process may not.
+    let unload = "modprobe --remove $(awk '/^ip_vs_/ { print $1 }' /proc/modules) ip_vs";
+    let unloaded = host::run("sh", ["-euc", unload]).await.unwrap();
+    unloaded.success().unwrap();
     let units = [probed(ELB).await, probed(IPVS).await];
     for (unit, file) in units.iter().zip([ELB, IPVS]) {
         unit.start().await.unwrap();

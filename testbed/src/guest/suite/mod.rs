@@ -123,7 +123,7 @@ impl Suite {
         self
     }
 
-    /// Runs them on a whole [host](crate::host): one after the other on the same, as root and
+    /// Runs them on whole [hosts](crate::host), at most two: there one after the other, as root and
     /// without namespaces of their own, so each has to begin with what it needs.
     #[must_use]
     pub fn host(mut self) -> Self {

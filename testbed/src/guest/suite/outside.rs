@@ -21,6 +21,9 @@ use crate::guest::{Finished, Guest, Running};
 /// How much of a test's output is quoted where it failed: the end.
 const QUOTED: usize = 64 * 1024;
 
+/// A whole host takes much memory, and 10 seconds to boot: more than these gain little.
+const HOSTS: usize = 2;
+
 type Outcome = std::result::Result<(), String>;
 
 /// The run of some tests in a guest, started by the first that wants its outcome.
@@ -55,11 +58,8 @@ pub(super) fn main(suite: &Suite) -> ExitCode {
         .filter(wanted)
         .map(|case| case.name)
         .collect();
-    let guests = if suite.host {
-        1
-    } else {
-        guests(&arguments, wanted.len())
-    };
+    let most = if suite.host { HOSTS } else { usize::MAX };
+    let guests = guests(&arguments, wanted.len()).min(most);
     let sessions: Vec<Arc<Session>> = (0..guests)
         .map(|guest| {
             // Dealt by turns: those that take long often stand side by side.
