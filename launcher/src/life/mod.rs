@@ -94,6 +94,8 @@ pub struct Keys {
     pub served: bool,
     /// Whether all who read them have seen them go.
     pub withdrawn: bool,
+    /// Why a reader keeps what was withdrawn, so that no confirmation can be waited for.
+    pub kept: Option<String>,
     /// Whether the store does not answer: what is known may be old.
     pub away: bool,
     /// What is missing until it is served, for a person; may be empty.

@@ -29,6 +29,8 @@ pub struct Life {
     /// What its program was told.
     pub(super) told: Told,
     ready: bool,
+    /// Why the withdrawal was not confirmed.
+    pub(super) unconfirmed: Option<String>,
     /// The first thing that went wrong, or how the container ended.
     pub(super) exit: Option<Exit>,
 }
@@ -44,6 +46,7 @@ impl Life {
             pulled: false,
             told: Told::Nothing,
             ready: false,
+            unconfirmed: None,
             exit: None,
         }
     }
@@ -56,6 +59,12 @@ impl Life {
     /// The container, once it was made or adopted.
     pub fn ours(&self) -> Option<&Ours> {
         self.ours.as_ref()
+    }
+
+    /// Why the withdrawal was not confirmed, once its time was over: connections may still come, so
+    /// the whole drain is waited for.
+    pub fn unconfirmed(&self) -> Option<&str> {
+        self.unconfirmed.as_deref()
     }
 
     /// What is to be so. Each call moves on as far as the facts let it.
@@ -307,11 +316,15 @@ impl Life {
             _ => Publish::Nothing,
         };
         let over = self.phase == Phase::Exit;
+        let mut status = self.phase.words(&self.terms, facts, left);
+        if let (Phase::Drain, Some(why)) = (self.phase, &self.unconfirmed) {
+            status += &format!("; not confirmed: {why}");
+        }
         Step {
             action,
             publish,
             ready: self.ready,
-            status: self.phase.words(&self.terms, facts, left),
+            status,
             // What is over already waits for something else.
             deadline: deadline.filter(|deadline| *deadline > facts.now),
             exit: over.then(|| self.exit.clone().unwrap_or_else(Exit::well)),

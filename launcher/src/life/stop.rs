@@ -27,9 +27,12 @@ impl Life {
             Phase::Withdraw if facts.keys.present == 0 || is_late => self.pass(facts),
             // Nobody has a connection to what does not run.
             Phase::Confirm if facts.keys.withdrawn || is_late || is_up == Some(false) => {
+                if is_up != Some(false) {
+                    self.unconfirmed = why_unconfirmed(facts);
+                }
                 self.pass(facts);
             }
-            Phase::Drain if is_drained(facts) || is_late || is_up == Some(false) => {
+            Phase::Drain if self.is_drained(facts) || is_late || is_up == Some(false) => {
                 self.pass(facts);
             }
             Phase::Stop => return self.stop(facts, is_up, is_late),
@@ -37,6 +40,12 @@ impl Life {
             _ => {}
         }
         None
+    }
+
+    /// Connections that may still come are not counted.
+    fn is_drained(&self, facts: &Facts) -> bool {
+        let is_over = facts.drained || facts.connections == Some(0);
+        is_over && self.unconfirmed.is_none()
     }
 
     fn is_given_up(&self, facts: &Facts) -> bool {
@@ -87,6 +96,16 @@ impl Life {
     }
 }
 
-fn is_drained(facts: &Facts) -> bool {
-    facts.drained || facts.connections == Some(0)
+/// `None`: it is confirmed.
+fn why_unconfirmed(facts: &Facts) -> Option<String> {
+    let keys = &facts.keys;
+    if keys.withdrawn {
+        return keys.kept.clone();
+    }
+    let why = match keys.words.as_str() {
+        "" if keys.away => "etcd does not answer",
+        "" => "the managers do not answer",
+        words => words,
+    };
+    Some(why.to_owned())
 }

@@ -23,6 +23,8 @@ pub(super) type Answers = BTreeMap<BalancerStatusKey, Answer>;
 pub(super) enum Out {
     /// It may get new connections.
     No,
+    /// It may get new connections, and the manager leaves it so.
+    Kept,
     /// It gets none.
     Quiet,
     /// Its last one is over.
@@ -84,7 +86,13 @@ impl Answer {
         if known.mod_revision > Some(gone) {
             return (Out::Over, String::new());
         }
-        if known.mod_revision.is_some() || self.record.revision < gone {
+        let is_seen = known.mod_revision.is_none() && self.record.revision >= gone;
+        let gets_none = [State::Rejected, State::Absent, State::Draining].contains(&known.state);
+        if self.is_add_only() && !(is_seen && gets_none) {
+            let words = "its ownership is add-only, so that lbmanager does not remove it";
+            return (Out::Kept, words.to_owned());
+        }
+        if !is_seen {
             let words = "the manager has not seen yet that the key is gone";
             return (Out::No, self.words(member, words));
         }
@@ -95,6 +103,12 @@ impl Answer {
             State::Serving | State::Registering | State::OutOfService => Out::No,
         };
         (out, self.words(member, words(known.state)))
+    }
+
+    fn is_add_only(&self) -> bool {
+        let options = self.record.options.as_ref();
+        let ownership = options.and_then(|options| options.get("ownership"));
+        ownership.is_some_and(|ownership| ownership == "add-only")
     }
 
     /// Why that is so, or else only that it is.

@@ -190,6 +190,7 @@ impl<S: Store> Work<S> {
                 present: ledger.present(),
                 served: reached.served,
                 withdrawn: reached.withdrawn,
+                kept: reached.kept,
                 away: lost || ledger.trouble().is_some(),
                 words: reached.words,
             },

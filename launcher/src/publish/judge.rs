@@ -26,6 +26,8 @@ pub(super) struct Ledger<'a> {
 pub(super) struct Reached {
     pub served: bool,
     pub withdrawn: bool,
+    /// Why a manager leaves a member where it is.
+    pub kept: Option<String>,
     pub drained: bool,
     /// What is in the way; or where nothing is, what is to be known.
     pub words: String,
@@ -173,7 +175,8 @@ pub(super) fn out(ledger: &Ledger<'_>, hearing: Option<&Hearing>) -> Reached {
     let unmanaged = unmanaged(members.keys(), hearing);
     Reached {
         served: false,
-        withdrawn: out >= Out::Quiet,
+        withdrawn: out >= Out::Kept,
+        kept: (out == Out::Kept).then(|| words.clone()),
         // Where nobody takes it out, nobody says that the last connection is over.
         drained: out == Out::Over && unmanaged.is_none() && is_told,
         words: unmanaged.filter(|_| out == Out::Over).unwrap_or(words),

@@ -147,7 +147,14 @@ impl<R: ContainerRuntime> Driver<R> {
             }
             let facts = self.facts(&living);
             let before = living.life.ours().cloned();
+            let was_confirmed = living.life.unconfirmed().is_none();
             let step = living.life.step(&facts);
+            if let Some(why) = living.life.unconfirmed().filter(|_| was_confirmed) {
+                tracing::warn!(
+                    "{why}: waiting the whole drain; requests reach the stopped container until the \
+                     health check of the load balancer fails"
+                );
+            }
             // One that was taken over is to be looked after.
             living.is_stale = living.life.ours() != before.as_ref();
             self.publish(&step, &facts, &living);

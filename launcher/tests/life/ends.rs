@@ -1,8 +1,9 @@
 //! How a life may end, and what is said then.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use launcher::life::{Action, Exit, Health, Life, OWN_FAILURE, Phase};
+use launcher::life::{Action, Exit, Health, Keys, Life, OWN_FAILURE, Phase};
 use launcher::runtime::RuntimeError;
 use launcher::runtime::fake::Registry;
 use tokio::time::Instant;
@@ -219,8 +220,49 @@ async fn it_stops_without_etcd() {
     world.etcd = false;
     let began = Instant::now();
     assert_eq!(world.end(&mut life).await.code, 0);
-    assert_eq!(began.elapsed(), world.terms.withdraw_timeout * 2);
+    // Clients may still be sent to it: until the keys expire the managers keep it.
+    let limit = world.terms.withdraw_timeout * 2 + world.terms.drain;
+    assert_eq!(began.elapsed(), limit);
     assert!(world.ours().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_confirmation_the_whole_drain_is_waited_for() {
+    let why = "elb us-east-1/web: it is held".to_owned();
+    let kept = Keys {
+        withdrawn: true,
+        kept: Some(why.clone()),
+        ..Keys::default()
+    };
+    let held = Keys {
+        words: why.clone(),
+        ..Keys::default()
+    };
+    let terms = World::new().terms;
+    for (keys, confirm) in [(kept, Duration::ZERO), (held, terms.withdraw_timeout)] {
+        let mut world = World::new();
+        let (mut life, _) = world.live().await;
+        world.connections = Some(0);
+        world.withdrawn = keys;
+        world.stop = true;
+        let began = Instant::now();
+        let step = world
+            .go_on(&mut life, |step| step.status.starts_with("draining"))
+            .await;
+        let status = format!("draining: 0 connections, 30 s left; not confirmed: {why}");
+        assert_eq!(step.status, status);
+        assert_eq!(began.elapsed(), confirm);
+        assert_eq!(life.unconfirmed(), Some(why.as_str()));
+        assert_eq!(world.end(&mut life).await.code, 0);
+        assert_eq!(began.elapsed(), confirm + terms.drain);
+        world.check_left();
+    }
+    let mut world = World::new();
+    let (mut life, _) = world.live().await;
+    let began = Instant::now();
+    world.end(&mut life).await;
+    assert_eq!(life.unconfirmed(), None);
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,6 +49,8 @@ pub struct World {
     pub keys: Keys,
     /// Whether what is published is served, and what is withdrawn is gone.
     pub etcd: bool,
+    /// How the keys stand when nothing is published.
+    pub withdrawn: Keys,
     pub connections: Option<u64>,
     pub stop: bool,
     neighbours: Vec<Container>,
@@ -84,6 +86,10 @@ impl World {
             health: Health::Up,
             keys: Keys::default(),
             etcd: true,
+            withdrawn: Keys {
+                withdrawn: true,
+                ..Keys::default()
+            },
             connections: Some(0),
             stop: false,
         }
@@ -139,11 +145,15 @@ impl World {
             Publish::Ready | Publish::NotReady => true,
         };
         if self.etcd {
-            self.keys = Keys {
-                present: is_wanted.into(),
-                served: is_wanted,
-                withdrawn: !is_wanted,
+            let published = Keys {
+                present: 1,
+                served: true,
                 ..Keys::default()
+            };
+            self.keys = if is_wanted {
+                published
+            } else {
+                self.withdrawn.clone()
             };
         }
     }

@@ -64,3 +64,36 @@ async fn why_the_load_balancer_does_not_take_it_is_said() {
     assert!(!standing.keys.served);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn an_add_only_load_balancer_keeps_it_and_confirms_nothing() {
+    let etcd = Etcd::start().await.unwrap();
+    let aws = Aws::start().await.unwrap();
+    let web = aws.create("us-east-1", "web");
+    aws.instances().add("i-0123abcd").add("i-99999999");
+    let launch = Launch::new(&etcd, &aws).unwrap().args(["--settle=100ms"]);
+    let manager = launch.start().await.unwrap();
+    manager.wait_ready(DEADLINE).await.unwrap();
+    let store = EtcdStore::connect(EtcdConfig::plain([etcd.endpoint()]))
+        .await
+        .unwrap();
+    let config = "/lbManager/elb/us-east-1/web/config";
+    etcd.put(config, r#"{"ownership": "add-only"}"#)
+        .await
+        .unwrap();
+    let other = "/lbManager/elb/us-east-1/web/multiple/i-99999999";
+    etcd.put(other, "").await.unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let mut running = Running::start(&store, "7-0a1b2c3d", &format!("[{ELB}]"), state.path());
+    running.want(Publish::Ready);
+    running.served().await;
+
+    running.want(Publish::Nothing);
+    let standing = running.until("kept", |now| now.keys.kept.is_some()).await;
+    assert!(standing.keys.withdrawn && !standing.drained, "{standing:?}");
+    assert!(web.in_service().contains("i-0123abcd"));
+    let words =
+        "elb us-east-1/web: its ownership is add-only, so that lbmanager does not remove it";
+    assert_eq!(standing.keys.kept.as_deref(), Some(words));
+    running.stop().await;
+}

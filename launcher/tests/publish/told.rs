@@ -91,6 +91,12 @@ impl Told {
 
     /// The manager says that the member is so.
     async fn says(&self, written: Option<Revision>, wanted: Role, state: State) {
+        let record = self.record(written, wanted, state);
+        let key = status_tree().balancer(&self.host, &self.balancer);
+        self.put(&key, record.to_json()).await;
+    }
+
+    fn record(&self, written: Option<Revision>, wanted: Role, state: State) -> Record {
         let member = MemberId::parse(self.balancer.kind(), self.case.member).unwrap();
         let known = MemberRecord {
             mod_revision: written,
@@ -98,13 +104,11 @@ impl Told {
             state,
             ..MemberRecord::default()
         };
-        let record = Record {
+        Record {
             revision: self.store.revision(),
             members: [(member, known)].into_iter().collect(),
             ..Record::default()
-        };
-        let key = status_tree().balancer(&self.host, &self.balancer);
-        self.put(&key, record.to_json()).await;
+        }
     }
 
     /// An instance that is published, and when its key was written.
@@ -166,6 +170,27 @@ async fn it_is_served_and_out_when_the_manager_says_so() {
         }
         running.stop().await;
     }
+}
+
+#[tokio::test]
+async fn what_stays_because_it_is_add_only_is_withdrawn_without_confirmation() {
+    let state = tempfile::tempdir().unwrap();
+    let told = Told::claimed(CLASSIC).await;
+    let (mut running, written) = told.published(state.path()).await;
+    told.says(Some(written), Role::Serve, State::Serving).await;
+    running.served().await;
+    running.want(Publish::Nothing);
+    running.until("deleted", |now| now.keys.present == 0).await;
+    let mut record = told.record(None, Role::Out, State::Serving);
+    let options = serde_json::json!({"ownership": "add-only"});
+    record.options = options.as_object().cloned();
+    let key = status_tree().balancer(&told.host, &told.balancer);
+    told.put(&key, record.to_json()).await;
+    let standing = running.until("kept", |now| now.keys.kept.is_some()).await;
+    assert!(standing.keys.withdrawn && !standing.drained);
+    let words = told.words("its ownership is add-only, so that lbmanager does not remove it");
+    assert_eq!(standing.keys.kept.as_deref(), Some(words.as_str()));
+    running.stop().await;
 }
 
 #[tokio::test]

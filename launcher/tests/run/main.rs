@@ -16,6 +16,7 @@ mod registry;
 mod revisions;
 mod serves;
 mod undefined;
+mod withdrawn;
 mod without_docker;
 mod without_etcd;
 
@@ -104,6 +105,7 @@ fn main() -> ExitCode {
             told_to_end_at_start, frozen, told_to_end_while_frozen;
         revisions: in_every_order;
         managers: of_both_roles_are_waited_for, of_many_hosts_cost_what_those_of_one_do;
+        withdrawn: announced, add_only;
     );
     let soak = trials!(tasks, rig, kills: at_any_time; revisions: killed_in_every_order;);
     let soak = soak.into_iter().map(|trial| trial.with_ignored_flag(true));

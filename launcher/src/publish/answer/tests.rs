@@ -212,6 +212,45 @@ fn the_managers_reason_is_handed_on() {
 }
 
 #[test]
+fn what_is_add_only_is_waited_for_no_longer_than_until_it_is_known() {
+    let add_only = serde_json::json!({"ownership": "add-only"});
+    let record = |at: i64, written: Option<Revision>, state: State| {
+        let known = MemberRecord {
+            mod_revision: written,
+            state,
+            ..MemberRecord::default()
+        };
+        Record {
+            revision: Revision(at),
+            options: add_only.as_object().cloned(),
+            members: [(member().member, known)].into_iter().collect(),
+            ..Record::default()
+        }
+    };
+    let later = Some(Revision(AT.0 + 1));
+    for (record, expected) in [
+        (
+            record(AT.0 - 1, Some(Revision(AT.0 - 1)), State::Serving),
+            Out::Kept,
+        ),
+        (record(AT.0, None, State::Serving), Out::Kept),
+        (record(AT.0, None, State::OutOfService), Out::Kept),
+        // Somebody else removed it.
+        (record(AT.0, None, State::Absent), Out::Over),
+        (record(AT.0, None, State::Draining), Out::Quiet),
+        // Its key was written again.
+        (record(AT.0 + 1, later, State::Serving), Out::Over),
+    ] {
+        let answers = Answers::from([(report("b"), answer(record.clone()))]);
+        let (out, why) = out(&member(), AT, &BTreeSet::from([report("b")]), &answers);
+        assert_eq!(out, expected, "{record:?}");
+        let is_said =
+            why.ends_with(": its ownership is add-only, so that lbmanager does not remove it");
+        assert_eq!(is_said, out == Out::Kept, "{why}");
+    }
+}
+
+#[test]
 fn why_it_is_still_in_is_the_managers_reason_too() {
     let mut record = Record {
         revision: AT,
