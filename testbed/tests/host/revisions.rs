@@ -23,6 +23,7 @@ pub async fn two_services_run_in_containers() {
     run("ip", address).await.unwrap().success().unwrap();
     confined::install_probe().await;
     let manager = Unit::install("lbmanager-ipvs.service").await.unwrap();
+    manager.drop_in(&legacy_iptables()).await.unwrap();
     manager.start().await.unwrap();
 
     put("app", &image, "").await;
@@ -55,6 +56,8 @@ pub async fn two_services_run_in_containers() {
         assert_eq!(unit.property("Result").await.unwrap(), "success");
     }
     assert_eq!(containers().await, "");
+    let journal = manager.journal().await.unwrap();
+    assert!(!journal.contains("iptables"), "{journal}");
     let left = etcd().get_prefix("/launcher/instances/").await.unwrap();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -66,6 +69,16 @@ async fn probed(file: &str, instance: &str) -> Unit {
     let settings = format!("[Service]\n{WATCHDOG}{}", confined::PROBED);
     unit.drop_in(&settings).await.unwrap();
     unit
+}
+
+/// The drop-in for hosts such as this, as docs/ipvs.md has it.
+fn legacy_iptables() -> String {
+    let page = testbed::documents::one("docs/ipvs.md").unwrap();
+    let lines = page.lines().skip_while(|line| *line != "    [Service]");
+    let lines = lines.take_while(|line| line.starts_with("    "));
+    lines
+        .map(|line| line.trim_start().to_owned() + "\n")
+        .collect()
 }
 
 /// Puts a definition, and gives its revision.
