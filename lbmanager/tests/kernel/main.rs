@@ -72,6 +72,9 @@ fn main() -> ExitCode {
         traffic::is_served_while_real_servers_come_and_go,
         traffic::is_served_while_all_are_replaced,
         traffic::of_a_single_service_follows_each_switch,
+        traffic::is_served_while_the_host_is_cut_off_from_etcd,
+        #[soak]
+        traffic::is_served_while_the_host_is_cut_off_from_etcd_for_a_minute,
         traffic::that_does_not_end_is_served_until_the_deadline,
     ])
     .time_limit(Duration::from_mins(3))

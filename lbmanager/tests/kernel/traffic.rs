@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use testbed::etcd::Etcd;
 use testbed::process::{Running, Signal, Stream};
+use testbed::proxy::{Mode, Proxy};
+use testbed::wait;
 use tokio::time::Instant;
 
 use crate::net::{Net, server};
 use crate::witness::until_servers;
-use crate::world::{SOON, VIP, World, config, key};
+use crate::world::{HOST, Manager, SOON, VIP, World, config, key};
 
 struct Scene {
     // Before what it runs on.
@@ -130,5 +133,66 @@ pub async fn that_does_not_end_is_served_until_the_deadline() {
     let last = answers.rfind(|line| line.text.starts_with("server-1 "));
     let served = last.unwrap().at - told;
     assert!(served >= NEARLY, "{served:?}");
+    scene.judge().await;
+}
+
+/// Until the leases have expired.
+pub async fn is_served_while_the_host_is_cut_off_from_etcd() {
+    cut_off(Duration::ZERO).await;
+}
+
+pub async fn is_served_while_the_host_is_cut_off_from_etcd_for_a_minute() {
+    cut_off(Duration::from_mins(1)).await;
+}
+
+/// A host is cut off from etcd at least for this long, until the leases of its
+/// own members have expired. When it is back, its launcher writes their keys
+/// again.
+async fn cut_off(at_least: Duration) {
+    let net = Net::new(2).await;
+    let etcd = Etcd::start().await.unwrap();
+    let proxy = Proxy::start(&etcd.endpoint()).await.unwrap();
+    let mut manager = Manager::new(HOST, &proxy.url());
+    manager.run(&["--sysctl=apply"]).await;
+    let world = World { manager, etcd };
+    let own = |number| format!("/lbManager/ipvs/{HOST}/{VIP}/multiple/{}", server(number));
+    let lease = world.etcd.lease_grant(5).await.unwrap();
+    for number in [1, 2] {
+        let key = own(number);
+        world.etcd.put_with_lease(&key, "", lease).await.unwrap();
+    }
+    until(&[1, 2]).await;
+    let load = net.load("10.8.0.1", 80).await;
+    let mut scene = Scene { load, world, net };
+
+    proxy.set(Mode::Refuse).await.unwrap();
+    let members = format!("/lbManager/ipvs/{HOST}/{VIP}/");
+    wait::until_true("the leases have expired", SOON, || async {
+        scene.world.etcd.count(&members).await.unwrap() == 0
+    })
+    .await
+    .unwrap();
+    tokio::time::sleep(at_least).await;
+    proxy.set(Mode::Forward).await.unwrap();
+    let status = format!("/lbManager-status/hosts/{HOST}/ipvs/{HOST}/{VIP}");
+    let until_status = async |what: &str, is_so: fn(&serde_json::Value) -> bool| {
+        let reached = wait::until(what, SOON, || async {
+            let text = scene.world.etcd.get(&status).await.unwrap();
+            let status = serde_json::from_str(&text.unwrap_or_default()).unwrap_or_default();
+            if is_so(&status) { Ok(()) } else { Err(status) }
+        });
+        reached.await.unwrap();
+    };
+    until_status("both are held", |status| {
+        status["withheld"]
+            .as_object()
+            .is_some_and(|held| held.len() == 2)
+    })
+    .await;
+    for number in [1, 2] {
+        scene.world.etcd.put(&own(number), "").await.unwrap();
+    }
+    until_status("none is held", |status| status["withheld"].is_null()).await;
+    until(&[1, 2]).await;
     scene.judge().await;
 }
