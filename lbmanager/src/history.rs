@@ -54,6 +54,16 @@ pub struct Freeze {
     pub revision: Revision,
 }
 
+impl Freeze {
+    /// What planners need of a freeze.
+    pub fn of(frozen: &Frozen) -> Self {
+        Self {
+            why: frozen_message(frozen).into(),
+            revision: frozen.revision,
+        }
+    }
+}
+
 /// Remembers, compares, and says whether removals are frozen, for each role of
 /// this process.
 #[derive(Debug)]
@@ -165,6 +175,25 @@ impl History {
         }
     }
 
+    /// Another cluster answers now: what is remembered of it counts, and a
+    /// freeze that has no revision yet. The cluster before, if there was one.
+    pub fn enter_cluster(&mut self, role: ManagerRole, cluster: u64) -> Option<u64> {
+        let guard = self.roles.get_mut(&role)?;
+        let before = guard.identity.cluster;
+        if before == cluster {
+            return None;
+        }
+        let frozen = guard.memory.frozen.take_if(|frozen| frozen.is_open());
+        self.content.remember(&guard.identity, &guard.memory);
+        guard.identity.cluster = cluster;
+        guard.memory = self.content.recall(&guard.identity);
+        guard.memory.frozen = frozen.or(guard.memory.frozen.take());
+        let mut written = guard.marker.written();
+        written.value = marker_value(cluster, None, guard.memory.absorbed);
+        written.revision = guard.memory.marker;
+        Some(before)
+    }
+
     /// Why etcd's history is not the one that this role remembers, if so. The
     /// answers are of linearizable reads that began after `known` was taken.
     pub fn check(
@@ -268,11 +297,7 @@ impl History {
     }
 
     fn freeze_of(&self, role: ManagerRole) -> Option<Freeze> {
-        let frozen = self.frozen(role)?;
-        Some(Freeze {
-            why: frozen_message(frozen).into(),
-            revision: frozen.revision,
-        })
+        self.frozen(role).map(Freeze::of)
     }
 
     /// Up to where the statuses of all roles contain every change.

@@ -176,9 +176,25 @@ impl BalancerTree {
 }
 
 impl Tree {
+    /// What the keys of a load balancer begin with.
+    pub fn prefix_of(&self, id: &BalancerId) -> String {
+        self.keys.below(id)
+    }
+
     /// Whether there is no member and no config.
     pub fn has_no_key(&self) -> bool {
         self.balancers.values().all(|balancer| balancer.is_empty())
+    }
+
+    /// Whether a load balancer of the tree before has lost its last member.
+    pub fn empties_any_of(&self, before: &Self) -> bool {
+        if Arc::ptr_eq(&self.balancers, &before.balancers) {
+            return false;
+        }
+        before.balancers.iter().any(|(id, listed)| {
+            let has_none = |now: &Arc<BalancerTree>| now.members.is_empty();
+            !listed.members.is_empty() && self.balancer(id).is_none_or(has_none)
+        })
     }
 
     /// Whether all keys of the tree before are gone, and not known why.

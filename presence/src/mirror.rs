@@ -1,4 +1,4 @@
-//! The store below a prefix as one consistent snapshot, always complete.
+//! A range of the store as one consistent snapshot, always complete.
 //!
 //! One task, [`run`], which owns the sending half of a `watch` channel. The
 //! channel holds `None` until everything has been read once, and from then on
@@ -22,10 +22,12 @@ use crate::process::backoff::Backoff;
 use crate::process::complaint::Complaint;
 use crate::process::health::Heartbeat;
 use crate::process::shutdown::Shutdown;
-use crate::store::{Entry, Event, Header, Listing, Store, StoreError, Watch, WatchMessage};
+use crate::store::{
+    Entry, Event, Header, KeyRange, Listing, Store, StoreError, Watch, WatchMessage,
+};
 use crate::watch_state::{Next, Replaced, WatchState};
 
-/// What a mirror keeps of the keys below its prefix.
+/// What a mirror keeps of the keys of its range.
 pub trait View: Clone + Send + Sync + 'static {
     /// A key that exists.
     fn list(&mut self, key: &str, entry: &Entry);
@@ -52,7 +54,7 @@ pub trait View: Clone + Send + Sync + 'static {
     }
 }
 
-/// Everything below the prefix at one revision.
+/// Everything in the range at one revision.
 #[derive(Debug, Clone)]
 pub struct Snapshot<V> {
     /// The cluster, and the revision up to which the view is complete.
@@ -92,8 +94,8 @@ pub enum Connection {
 pub struct Mirror<S, V, F> {
     /// The store.
     pub store: S,
-    /// What is mirrored; ends in `/`.
-    pub prefix: String,
+    /// What is mirrored.
+    pub range: KeyRange,
     /// The view to start from.
     pub empty: V,
     /// Gives what is asked once, with the first view: from which revision on
@@ -139,7 +141,7 @@ where
     pub async fn run(self, shutdown: Shutdown) {
         let mut following = Following {
             store: self.store,
-            prefix: self.prefix,
+            range: self.range,
             empty: self.empty,
             state: WatchState::default(),
             told: self.told,
@@ -163,7 +165,7 @@ where
 
 struct Following<S, V> {
     store: S,
-    prefix: String,
+    range: KeyRange,
     empty: V,
     state: WatchState,
     told: Option<watch::Receiver<Option<Replaced>>>,
@@ -217,7 +219,7 @@ impl<S: Store, V: View> Following<S, V> {
         F: Future<Output = R>,
         R: FnOnce(&V) -> Option<Replay>,
     {
-        let listing = self.store.list(&self.prefix, None).await?;
+        let listing = self.store.list_range(&self.range, None).await?;
         let header = listing.header;
         let view = listed(&self.empty, &listing.entries);
         if let Some(replay) = replay.take() {
@@ -257,7 +259,7 @@ impl<S: Store, V: View> Following<S, V> {
         let Some(before) = self.current() else {
             return Ok(());
         };
-        let listing = self.store.list(&self.prefix, None).await?;
+        let listing = self.store.list_range(&self.range, None).await?;
         let header = listing.header;
         let is_same = self.state.is_same_history();
         let verdict = self.state.listed(header);
@@ -302,7 +304,7 @@ impl<S: Store, V: View> Following<S, V> {
         }
         let source = Source {
             store: &self.store,
-            prefix: &self.prefix,
+            range: &self.range,
             empty: &self.empty,
             heartbeat: self.heartbeat.as_ref(),
         };
@@ -324,7 +326,7 @@ impl<S: Store, V: View> Following<S, V> {
 
     /// Watches until something goes wrong.
     async fn follow(&mut self, after: Revision) -> Result<(), StoreError> {
-        let mut watch = self.store.watch(&self.prefix, after).await?;
+        let mut watch = self.store.watch_range(&self.range, after).await?;
         self.check().await?;
         if self.state.next() == Next::List {
             return Ok(());
@@ -352,7 +354,7 @@ impl<S: Store, V: View> Following<S, V> {
                         tracing::warn!(
                             "etcd compacted the history of {} up to {revision}, which was read up \
                              to {after} only: reading everything again",
-                            self.prefix
+                            self.range.start()
                         );
                         self.state.compacted();
                         if !works {
@@ -379,7 +381,7 @@ impl<S: Store, V: View> Following<S, V> {
     }
 
     async fn check(&mut self) -> Result<(), StoreError> {
-        let answer = self.store.get(&self.prefix).await?;
+        let answer = self.store.get(self.range.start()).await?;
         self.judge(|state| state.consistent(answer.header));
         Ok(())
     }
@@ -392,7 +394,7 @@ impl<S: Store, V: View> Following<S, V> {
         };
         tracing::error!(
             "the history of etcd was replaced: {replaced}; reading {} again",
-            self.prefix
+            self.range.start()
         );
         if let Some(before) = self.current() {
             let mut next = (*before).clone();
@@ -444,7 +446,7 @@ impl<S: Store, V: View> Following<S, V> {
     fn works(&mut self) {
         self.backoff.succeeded();
         if self.complaint.is_over() {
-            tracing::info!("{} is followed again", self.prefix);
+            tracing::info!("{} is followed again", self.range.start());
         }
     }
 
@@ -461,7 +463,7 @@ impl<S: Store, V: View> Following<S, V> {
         if self.complaint.is_due(&error.to_string()) {
             tracing::warn!(
                 "{} cannot be followed; until it can, what was read last stays in force: {error}",
-                self.prefix
+                self.range.start()
             );
         }
         self.connection.send_replace(Connection::Lost(error));

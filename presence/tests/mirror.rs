@@ -11,7 +11,7 @@ use presence::mirror::{Connection, Mirror, Replay, Snapshot, View};
 use presence::model::Revision;
 use presence::process::shutdown::{Shutdown, Trigger};
 use presence::store::memory::MemoryStore;
-use presence::store::{Entry, Store, Transaction};
+use presence::store::{Entry, KeyRange, Store, Transaction};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -76,7 +76,7 @@ impl Rig {
         let mirror = Mirror {
             told: None,
             store: store.clone(),
-            prefix: "/a/".to_owned(),
+            range: KeyRange::below("/a/"),
             empty: Keys::default(),
             replay: ready(move |_: &Keys| replay),
             absorbed: None,

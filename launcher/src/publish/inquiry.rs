@@ -17,7 +17,7 @@ use presence::mirror::{Connection, Mirror, Snapshot};
 use presence::model::{BalancerId, MemberId, MemberKey};
 use presence::process::shutdown::{Shutdown, Trigger};
 use presence::status::{Managers, Record};
-use presence::store::{Entry, Store};
+use presence::store::{Entry, KeyRange, Store};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -133,7 +133,7 @@ impl Claims {
         let (connection_there, connection) = watch::channel(Connection::Starting);
         let mirror = Mirror {
             store: store.clone(),
-            prefix: keys.managers_prefix(),
+            range: KeyRange::below(&keys.managers_prefix()),
             empty: Managers::new(keys.clone()),
             replay: async { |_: &Managers| None },
             absorbed: None,

@@ -13,6 +13,7 @@ mod resets;
 mod start;
 mod statuses;
 mod told;
+mod tree_mirror;
 pub mod whole;
 mod words;
 
@@ -40,10 +41,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use checkpoint::Checkpoint;
 pub use fleet::{Fleet, Launch};
 pub use releases::Releases;
-pub(crate) use start::{Mirrored, Watched, mirror, mirror_tree};
+pub(crate) use start::{Mirrored, mirror};
 pub use start::{Parts, Settings, start};
 pub(crate) use statuses::{Remembered, report, reports};
 use told::Told;
+pub(crate) use tree_mirror::{Watched, mirror_tree};
 
 use crate::history::History;
 use crate::metrics::Metrics;
@@ -54,6 +56,8 @@ use crate::tree::Tree;
 
 /// How long reconcilers may take to end a pass at shutdown.
 const GRACE: Duration = Duration::from_secs(10);
+/// Within this time every mirror has seen a reset.
+const SAME_RESET: Duration = Duration::from_secs(30);
 /// How much the memory in the state directory may lag.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
 /// The main loop turns at least this often.
@@ -107,6 +111,8 @@ pub struct Manager<S: Store> {
     pub(crate) unwritten: BTreeSet<ManagerRole>,
     /// Resets that were detected at the start, before the tree was read.
     pub(crate) resets_at_start: u32,
+    /// When the last reset was detected.
+    pub(crate) reset_at: Option<Instant>,
     /// What the statuses listed at the start, until the tree was compared.
     pub(crate) remembered: Option<Arc<Remembered>>,
     checkpoint: Checkpoint,
@@ -267,9 +273,12 @@ impl<S: Store> Manager<S> {
             let why = snapshot.replaced.as_ref().map(ToString::to_string);
             self.reset(&why.unwrap_or_default());
         }
-        if snapshot.reconnects > self.reconnects {
+        let told = self.told.as_ref();
+        let is_emptied = told.is_some_and(|told| snapshot.view.empties_any_of(&told.snapshot.view));
+        if snapshot.reconnects > self.reconnects || is_emptied {
             // After a gap the history may have been reset and grown past the
-            // revision seen last; the markers show it.
+            // revision seen last, and what looks like a purge may have taken
+            // everything else in etcd as well; the markers show both.
             match self.check_markers().await {
                 Ok(reset) => {
                     self.reconnects = snapshot.reconnects;
@@ -294,8 +303,10 @@ impl<S: Store> Manager<S> {
     /// The mirror saw a reset, or was told of it.
     fn reset(&mut self, why: &str) {
         let roles: Vec<_> = self.history.roles().into_iter().collect();
-        let known = roles.iter().all(|role| self.unwritten.contains(role));
-        if !known {
+        let frozen = |role: &ManagerRole| self.history.frozen(*role).is_some();
+        // The mirror of each range sees the same reset.
+        let is_known = self.reset_at.is_some_and(|at| at.elapsed() < SAME_RESET);
+        if !(is_known && roles.iter().all(frozen)) {
             self.freeze(&roles, why);
         }
         self.forget_absorbed();
@@ -328,15 +339,15 @@ impl<S: Store> Manager<S> {
     }
 
     fn turn(&mut self) {
-        if let Some(snapshot) = self.snapshots.borrow().clone()
+        if *self.connection.borrow() != Connection::Following {
+            self.checkpoint.reset();
+        } else if let Some(snapshot) = self.snapshots.borrow().clone()
             && !self.settings.dry_run
             && self.unwritten.is_empty()
         {
-            let reports = self.reports.borrow();
-            let reached = self
-                .checkpoint
-                .reached(&snapshot, self.fleet.ids(), &reports);
-            drop(reports);
+            let reached =
+                self.checkpoint
+                    .reached(&snapshot, self.fleet.ids(), &self.reports.borrow());
             if let Some(revision) = reached {
                 self.history.absorb(revision);
                 let replacements = snapshot.replacements;

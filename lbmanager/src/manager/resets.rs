@@ -8,6 +8,8 @@ use presence::model::{HostId, Revision};
 use presence::status::{Frozen, Marker};
 use presence::store::{Condition, Entry, Header, Store, StoreError, Transaction};
 
+use tokio::time::Instant;
+
 use super::{Manager, Releases};
 use crate::history::{History, frozen_message};
 
@@ -113,12 +115,9 @@ impl<S: Store> Manager<S> {
     /// Freezes the removals of these roles. The revision of the freeze is only
     /// known after the reload; until then it covers every removal.
     pub(super) fn freeze(&mut self, roles: &[ManagerRole], why: &str) {
+        self.reset_at = Some(Instant::now());
         for role in roles {
-            let frozen = Frozen {
-                why: why.to_owned(),
-                at: self.clock.now(),
-                revision: Revision(i64::MAX),
-            };
+            let frozen = Frozen::open(why.to_owned(), self.clock.now());
             log_frozen(*role, &frozen);
             self.history.freeze(*role, frozen);
             self.unwritten.insert(*role);
@@ -132,13 +131,19 @@ impl<S: Store> Manager<S> {
         for role in self.history.roles() {
             let known = self.history.known(role);
             let found = self.writer_keys(role).read(&self.store).await?;
+            let before = self.history.enter_cluster(role, found.header.cluster);
             self.fix_freeze(role, found.header);
             // Not written in this history yet: there is nothing to compare.
             if self.unwritten.contains(&role) {
                 continue;
             }
             let marker = found.marker.as_ref();
-            if let Some(why) = self.history.check(role, &known, found.header, marker) {
+            let moved = before.map(|before| {
+                let now = found.header.cluster;
+                format!("etcd's cluster ID was {before:016x} and is {now:016x} now")
+            });
+            let why = moved.or_else(|| self.history.check(role, &known, found.header, marker));
+            if let Some(why) = why {
                 self.freeze(&[role], &why);
                 self.fix_freeze(role, found.header);
                 reset = Some(why);
@@ -150,7 +155,7 @@ impl<S: Store> Manager<S> {
     /// The tree has been read again: later changes are of the new history.
     pub(super) fn fix_freeze(&mut self, role: ManagerRole, reloaded: Header) {
         let frozen = self.history.frozen(role).cloned();
-        if let Some(frozen) = frozen.filter(|frozen| frozen.revision == Revision(i64::MAX)) {
+        if let Some(frozen) = frozen.filter(Frozen::is_open) {
             let revision = reloaded.revision;
             self.history.freeze(role, Frozen { revision, ..frozen });
             self.history.reloaded(role, revision);
@@ -164,10 +169,7 @@ impl<S: Store> Manager<S> {
         }
         for role in self.unwritten.clone() {
             let frozen = self.history.frozen(role).cloned();
-            if frozen
-                .as_ref()
-                .is_some_and(|frozen| frozen.revision == Revision(i64::MAX))
-            {
+            if frozen.as_ref().is_some_and(Frozen::is_open) {
                 continue;
             }
             let absorbed = self.history.absorbed_by(role);

@@ -8,22 +8,22 @@ use std::time::Duration;
 use presence::keys;
 use presence::keys::StatusTree;
 use presence::keys::status::ManagerRole;
-use presence::mirror::{self, Absorbed, Connection, Mirror, Replay, View};
+use presence::mirror::{self, Absorbed, Connection, Mirror, View};
 use presence::model::{HostId, Kind};
 use presence::process::clock::Clock;
 use presence::process::complaint::Complaint;
 use presence::process::health::{Health, Heartbeat};
 use presence::process::shutdown::Shutdown;
 use presence::process::systemd::Notifier;
-use presence::store::Store;
-use presence::watch_state::Replaced;
-use tokio::sync::{oneshot, watch};
+use presence::store::{KeyRange, Store};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::checkpoint::Checkpoint;
 use super::resets;
 use super::statuses::{Remembered, statuses_in};
+use super::tree_mirror::{Watched, mirror_tree, ranges};
 use super::{Fleet, Launch, Manager, Releases, TURN, first, statuses, whole};
 use crate::history::History;
 use crate::identity::{Identity, Role};
@@ -31,7 +31,6 @@ use crate::metrics::Metrics;
 use crate::peers::shares::Watcher;
 use crate::peers::{Claim, Managers, Taken};
 use crate::reconcile::{self, Board};
-use crate::tree::Tree;
 
 /// How a manager goes about it.
 #[derive(Debug, Clone)]
@@ -112,15 +111,18 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, 
     let absorbed = watch::Sender::new(Absorbed::default());
     // The tree is never older than the records, and is read while these are
     // understood.
-    let (remembered, remembers) = oneshot::channel();
+    let remembered = watch::Sender::new(None);
+    let regions = parts.whole.as_ref().map(|whole| whole.regions());
+    let regions = regions.unwrap_or_default();
     let (snapshots, connection) = mirror_tree(
         &parts.store,
         &parts.settings.tree,
-        async { remembers.await.unwrap_or_default() },
-        Watched {
+        ranges(&parts.settings.tree, &parts.history.roles(), &regions),
+        &remembered.subscribe(),
+        &Watched {
             told: Some(unseen.subscribe()),
             absorbed: Some(absorbed.subscribe()),
-            heartbeat: Some(heartbeat_of(&parts, "mirror of the tree")),
+            health: Some(parts.health.clone()),
         },
         &mut mirrors,
         &parts.shutdown,
@@ -135,21 +137,19 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, 
     let unwritten = resets::compare(&mut parts.history, &found, foreign.as_deref(), now);
     let is_reset = resets::is_reset(&parts.history, &unwritten);
     let known = Arc::new(Remembered::by(&records, parts.history.absorbed()));
-    // The mirror has ended if nothing receives it, as it does at shutdown.
-    let _ = remembered.send(if is_reset {
+    remembered.send_replace(Some(if is_reset {
         Arc::default()
     } else {
         Arc::clone(&known)
-    });
+    }));
     let (releases, managers) = mirror_beside(&parts, &keys, &mut mirrors);
     let mut claim = JoinSet::new();
     for keeper in keepers {
         claim.spawn(keeper.keep(managers.clone()));
     }
-    let regions = parts.whole.as_ref().map(|whole| whole.regions());
     let resync_at = Instant::now() + parts.settings.next_resync();
     Ok(Some(Manager {
-        neighbours: Watcher::new(parts.settings.host.clone(), regions.unwrap_or_default()),
+        neighbours: Watcher::new(parts.settings.host.clone(), regions),
         managers,
         claim,
         fleet: Fleet::new(
@@ -182,6 +182,7 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, 
         reconnects: 0,
         unwritten: unwritten.into_iter().collect(),
         resets_at_start: u32::from(is_reset),
+        reset_at: None,
         remembered: Some(known),
         checkpoint: Checkpoint::default(),
         save_at: Instant::now(),
@@ -203,7 +204,7 @@ fn mirror_beside<S: Store>(
 ) -> (Mirrored<Releases>, Mirrored<Managers>) {
     let releases = mirror(
         &parts.store,
-        keys.releases_prefix(),
+        &keys.releases_prefix(),
         Releases::new(keys.clone()),
         Some(heartbeat_of(parts, "mirror of releases")),
         mirrors,
@@ -211,7 +212,7 @@ fn mirror_beside<S: Store>(
     );
     let managers = mirror(
         &parts.store,
-        keys.managers_prefix(),
+        &keys.managers_prefix(),
         Managers::new(keys.clone()),
         Some(heartbeat_of(parts, "mirror of managers")),
         mirrors,
@@ -224,53 +225,12 @@ fn heartbeat_of<S>(parts: &Parts<S>, task: &str) -> Heartbeat {
     parts.health.heartbeat(task, mirror::PROGRESS)
 }
 
-/// How a manager minds a mirror; one that is read once only is not minded.
-#[derive(Default)]
-pub(crate) struct Watched {
-    /// That the history was replaced, though the mirror cannot see it.
-    pub told: Option<watch::Receiver<Option<Replaced>>>,
-    /// Up to where all statuses contain the changes of the tree.
-    pub absorbed: Option<watch::Receiver<Absorbed>>,
-    /// That the mirror makes progress.
-    pub heartbeat: Option<Heartbeat>,
-}
-
 pub(crate) type Mirrored<V> = watch::Receiver<Option<Arc<presence::mirror::Snapshot<V>>>>;
-
-/// Starts the mirror of the tree, which first learns why members are gone
-/// that somebody remembers.
-pub(crate) fn mirror_tree<S: Store>(
-    store: &S,
-    tree: &keys::Tree,
-    remembered: impl Future<Output = Arc<Remembered>> + Send + 'static,
-    watched: Watched,
-    mirrors: &mut JoinSet<()>,
-    shutdown: &Shutdown,
-) -> (Mirrored<Tree>, watch::Receiver<Connection>) {
-    let (snapshots, snapshot) = watch::channel(None);
-    let (connections, connection) = watch::channel(Connection::Starting);
-    let mirror = Mirror {
-        store: store.clone(),
-        prefix: tree.prefix(),
-        empty: Tree::new(Arc::new(tree.clone())),
-        replay: async {
-            let remembered = remembered.await;
-            move |tree: &Tree| remembered.replay_from(tree).map(Replay::from)
-        },
-        told: watched.told,
-        absorbed: watched.absorbed,
-        snapshots,
-        connection: connections,
-        heartbeat: watched.heartbeat,
-    };
-    mirrors.spawn(mirror.run(shutdown.clone()));
-    (snapshot, connection)
-}
 
 /// Starts a mirror that asks for no causes.
 pub(crate) fn mirror<S: Store, V: View>(
     store: &S,
-    prefix: String,
+    prefix: &str,
     empty: V,
     heartbeat: Option<Heartbeat>,
     mirrors: &mut JoinSet<()>,
@@ -279,7 +239,7 @@ pub(crate) fn mirror<S: Store, V: View>(
     let (snapshots, snapshot) = watch::channel(None);
     let mirror = Mirror {
         store: store.clone(),
-        prefix,
+        range: KeyRange::below(prefix),
         empty,
         replay: ready(|_: &V| None),
         absorbed: None,

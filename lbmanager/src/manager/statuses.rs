@@ -160,12 +160,19 @@ impl Remembered {
         })
     }
 
-    /// From where the history must be replayed: the oldest status that lists a
+    /// From where the history of a range must be replayed: the oldest status that lists a
     /// member without a key, but nothing that every status contains.
-    pub(super) fn replay_from(&self, tree: &Tree) -> Option<Revision> {
+    pub(super) fn replay_from(
+        &self,
+        tree: &Tree,
+        is_in_range: impl Fn(&BalancerId) -> bool,
+    ) -> Option<Revision> {
         self.balancers
             .iter()
             .filter(|(id, known)| {
+                if !is_in_range(id) {
+                    return false;
+                }
                 let balancer = tree.balancer(id);
                 let lists = |member| balancer.is_some_and(|balancer| balancer.lists(member));
                 known.listed.iter().any(|member| !lists(member))

@@ -215,6 +215,7 @@ frozen_until_released! {
     an_etcd_emptied_while_the_manager_is_stopped_freezes: while_the_manager_is_stopped(Emptied);
     an_empty_etcd_of_another_cluster_while_the_manager_runs_freezes:
         while_the_manager_runs(EmptiedElsewhere);
+    a_key_space_deleted_while_the_manager_runs_freezes: while_the_manager_runs(Deleted);
     a_key_space_deleted_while_the_manager_is_stopped_freezes: while_the_manager_is_stopped(Deleted);
     a_dump_put_into_an_empty_etcd_while_the_manager_runs_freezes: while_the_manager_runs(Refilled);
     a_dump_put_into_an_empty_etcd_while_the_manager_is_stopped_freezes:

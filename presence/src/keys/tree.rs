@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use super::status::StatusTree;
 use super::{KeyError, launcher, segments, service_monitor};
-use crate::model::{BalancerId, Class, InvalidName, Kind, MemberKey, excerpt};
+use crate::model::{BalancerId, Class, InvalidName, Kind, MemberKey, Region, excerpt};
 
 /// The default of `--prefix`.
 pub const DEFAULT_PREFIX: &str = "/lbManager";
@@ -67,6 +67,11 @@ impl Tree {
     /// What to list for the config and the members of one load balancer.
     pub fn below(&self, id: &BalancerId) -> String {
         format!("{}/{id}/", self.root)
+    }
+
+    /// What to list for all load balancers of one region.
+    pub fn below_region(&self, kind: Kind, region: &Region) -> String {
+        format!("{}/{kind}/{region}/", self.root)
     }
 
     /// The load balancer that a person names: `<type>/<region>/<name>`, with or

@@ -10,7 +10,7 @@ use super::{View, listed};
 use crate::departure::{self, Classifier};
 use crate::model::{LeaseId, Revision};
 use crate::process::health::Heartbeat;
-use crate::store::{Event, Header, Listing, Store, StoreError, Watch, WatchMessage};
+use crate::store::{Event, Header, KeyRange, Listing, Store, StoreError, Watch, WatchMessage};
 
 /// Which part of the history is replayed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ const TRIES: usize = 3;
 /// What the replay needs to read.
 pub(super) struct Source<'a, S, V> {
     pub store: &'a S,
-    pub prefix: &'a str,
+    pub range: &'a KeyRange,
     pub empty: &'a V,
     pub heartbeat: Option<&'a Heartbeat>,
 }
@@ -73,7 +73,7 @@ impl<S: Store, V: View> Source<'_, S, V> {
         let mut remaining = Remaining::new(old, replay.deleted, target);
         let mut deletes = Classifier::default();
         let mut gone = BTreeMap::new();
-        let mut watch = self.store.watch(self.prefix, applied).await?;
+        let mut watch = self.store.watch_range(self.range, applied).await?;
         let mut deadline = Instant::now() + SILENCE;
         while !remaining.is_empty() {
             let Ok(message) = timeout_at(deadline, watch.next()).await else {
@@ -119,18 +119,18 @@ impl<S: Store, V: View> Source<'_, S, V> {
     async fn oldest(&self, after: Revision) -> Result<Listing, StoreError> {
         let mut at = after;
         for _ in 0..TRIES {
-            match self.store.list(self.prefix, Some(at)).await {
+            match self.store.list_range(self.range, Some(at)).await {
                 Err(StoreError::Compacted) => at = self.compacted(at).await?,
                 other => return other,
             }
         }
-        self.store.list(self.prefix, Some(at)).await
+        self.store.list_range(self.range, Some(at)).await
     }
 
     /// The revision up to which the history is compacted. A range does not
     /// tell it; a watch does.
     async fn compacted(&self, at: Revision) -> Result<Revision, StoreError> {
-        let mut watch = self.store.watch(self.prefix, at).await?;
+        let mut watch = self.store.watch_range(self.range, at).await?;
         loop {
             match watch.next().await? {
                 WatchMessage::Compacted(revision) => return Ok(revision),

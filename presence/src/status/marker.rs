@@ -70,6 +70,21 @@ impl Marker {
 }
 
 impl Frozen {
+    /// A freeze that was detected before the tree was read again: it covers
+    /// every removal until the revision of the reload is known.
+    pub fn open(why: String, at: Timestamp) -> Self {
+        Self {
+            why,
+            at,
+            revision: Revision(i64::MAX),
+        }
+    }
+
+    /// Whether the revision of the reload is not known yet.
+    pub fn is_open(&self) -> bool {
+        self.revision == Revision(i64::MAX)
+    }
+
     /// The value in the key. `None`: not a freeze that can be read.
     pub fn parse(value: &[u8]) -> Option<Self> {
         parse(value)

@@ -5,12 +5,14 @@
 
 pub mod etcd;
 pub mod memory;
+mod range;
 mod types;
 pub(crate) mod watches;
 
 use std::future::Future;
 use std::time::Duration;
 
+pub use range::KeyRange;
 pub use types::{
     Commit, Compare, Condition, Entry, Event, Fetched, Header, Listing, MOST_OPERATIONS, Operation,
     StoreError, Transaction, WatchMessage,
@@ -31,26 +33,46 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// What [`Store::watch`] gives.
     type Watch: Watch;
 
-    /// Everything below `prefix` at one revision: `at`, or now. Large ranges
-    /// are read in pages of that one revision.
+    /// Everything in the range at one revision: `at`, or now. Large ranges are
+    /// read in pages of that one revision.
     ///
     /// [`StoreError::Compacted`] if `at` is history that is gone,
     /// [`StoreError::Rejected`] if it has not come yet.
+    fn list_range(
+        &self,
+        range: &KeyRange,
+        at: Option<Revision>,
+    ) -> impl Future<Output = Result<Listing, StoreError>> + Send;
+
+    /// The same of everything below `prefix`.
     fn list(
         &self,
         prefix: &str,
         at: Option<Revision>,
-    ) -> impl Future<Output = Result<Listing, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Listing, StoreError>> + Send {
+        let range = KeyRange::below(prefix);
+        async move { self.list_range(&range, at).await }
+    }
 
     /// One key, and the header that tells revision and cluster in any case.
     fn get(&self, key: &str) -> impl Future<Output = Result<Fetched, StoreError>> + Send;
 
-    /// What happens below `prefix` after that revision, from then on.
+    /// What happens in the range after that revision, from then on.
+    fn watch_range(
+        &self,
+        range: &KeyRange,
+        after: Revision,
+    ) -> impl Future<Output = Result<Self::Watch, StoreError>> + Send;
+
+    /// The same of everything below `prefix`.
     fn watch(
         &self,
         prefix: &str,
         after: Revision,
-    ) -> impl Future<Output = Result<Self::Watch, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Self::Watch, StoreError>> + Send {
+        let range = KeyRange::below(prefix);
+        async move { self.watch_range(&range, after).await }
+    }
 
     /// What happens to this one key after that revision, from then on; nothing
     /// of the keys that begin with it.

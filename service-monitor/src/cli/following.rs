@@ -5,7 +5,7 @@ use std::sync::Arc;
 use presence::mirror::{Connection, Mirror, Snapshot, View};
 use presence::process::exit::Failure;
 use presence::process::shutdown::Shutdown;
-use presence::store::Store;
+use presence::store::{KeyRange, Store};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
@@ -25,11 +25,11 @@ pub(super) enum End {
 }
 
 impl<V: View + Send + Sync + 'static> Following<V> {
-    pub fn start<S: Store>(store: S, prefix: String, empty: V, shutdown: Shutdown) -> Self {
+    pub fn start<S: Store>(store: S, prefix: &str, empty: V, shutdown: Shutdown) -> Self {
         let (sender, snapshots) = watch::channel(None);
         let mirror = Mirror {
             store,
-            prefix,
+            range: KeyRange::below(prefix),
             empty,
             replay: std::future::ready(|_: &V| None),
             absorbed: None,

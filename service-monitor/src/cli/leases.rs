@@ -71,7 +71,7 @@ async fn follow(
     // Who cannot reach etcd at all is told at once; later it is waited for.
     semaphore.queue().await?;
     let prefix = service_monitor::lease(&args.lease.label).prefix();
-    let mut following = Following::start(store, prefix, Keys::default(), shutdown);
+    let mut following = Following::start(store, &prefix, Keys::default(), shutdown);
     loop {
         match following.changed().await {
             Ok(()) => {}

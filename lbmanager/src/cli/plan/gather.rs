@@ -2,22 +2,25 @@
 //! why members are gone that the status records knew.
 
 use std::collections::BTreeMap;
-use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use presence::keys::StatusTree;
+use presence::keys::status::{ManagerRole, StatusWriter};
 use presence::mirror::{Connection, Snapshot, View};
-use presence::model::{BalancerId, Revision};
+use presence::model::{BalancerId, HostId, Revision};
 use presence::process::exit::Failure;
 use presence::process::shutdown::Shutdown;
-use presence::store::Store;
+use presence::store::{KeyRange, Store};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::absorb;
+use crate::cli::writers::Writers;
 use crate::cli::{TreeArgs, read};
 use crate::desired::Desired;
+use crate::history::Freeze;
 use crate::manager::{self, Releases, Remembered, Watched};
 use crate::plan::{Context, Expiry};
 use crate::record::Record;
@@ -29,6 +32,8 @@ pub(super) struct Known {
     pub revision: Revision,
     pub tree: Tree,
     pub records: BTreeMap<BalancerId, Record>,
+    /// Managers whose removals are frozen.
+    pub frozen: BTreeMap<ManagerRole, Freeze>,
     pub releases: Arc<Snapshot<Releases>>,
 }
 
@@ -43,12 +48,14 @@ pub(super) struct Question {
 pub(super) async fn gather<S: Store>(store: &S, args: &TreeArgs) -> Result<Known, Failure> {
     let keys = args.prefix.status();
     let mut reports = read::reports(store, args, &keys.aws_prefix()).await?;
-    let own = keys.host_prefix(&args.common.host_id()?);
+    let host = args.common.host_id()?;
+    let own = keys.host_prefix(&host);
     reports.extend(read::reports(store, args, &own).await?);
     let records: BTreeMap<BalancerId, Record> = reports
         .into_iter()
         .map(|(report, record)| (report.balancer().clone(), record))
         .collect();
+    let frozen = freezes(&Writers::read(store, args).await?, &host);
     let releases = releases(store, &keys).await?;
     let snapshot = snapshot(store, args, &records).await?;
     Ok(Known {
@@ -56,8 +63,19 @@ pub(super) async fn gather<S: Store>(store: &S, args: &TreeArgs) -> Result<Known
         revision: snapshot.header.revision,
         tree: snapshot.view.clone(),
         records,
+        frozen,
         releases: Arc::new(releases),
     })
+}
+
+fn freezes(writers: &Writers, host: &HostId) -> BTreeMap<ManagerRole, Freeze> {
+    let roles = [ManagerRole::Aws, ManagerRole::Ipvs].into_iter();
+    roles
+        .filter_map(|role| {
+            let frozen = writers.frozen.get(&StatusWriter::of(role, host))?;
+            Some((role, Freeze::of(frozen)))
+        })
+        .collect()
 }
 
 async fn releases<S: Store>(store: &S, keys: &StatusTree) -> Result<Snapshot<Releases>, Failure> {
@@ -81,12 +99,14 @@ async fn snapshot<S: Store>(
 ) -> Result<Arc<Snapshot<Tree>>, Failure> {
     let (_ends_when_dropped, shutdown) = Shutdown::manual();
     let mut mirrors = JoinSet::new();
-    let watched = Watched::default();
+    let known = Arc::new(Remembered::by(records, Revision::default()));
+    let (_known, remembered) = watch::channel(Some(known));
     let (mut snapshots, mut connection) = manager::mirror_tree(
         store,
         &args.prefix,
-        ready(Arc::new(Remembered::by(records, Revision::default()))),
-        watched,
+        vec![KeyRange::below(&args.prefix.prefix())],
+        &remembered,
+        &Watched::default(),
         &mut mirrors,
         &shutdown,
     );
@@ -129,7 +149,7 @@ impl Known {
                 started: Timestamp::MIN,
                 hold,
                 settled_at: now,
-                frozen: None,
+                frozen: self.frozen.get(&ManagerRole::of(id.kind())).cloned(),
                 expiry: Expiry::Checked,
                 rejected: BTreeMap::new(),
             },

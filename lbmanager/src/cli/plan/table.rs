@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ipvs::ServiceKey;
 use jiff::Timestamp;
+use presence::keys::status::ManagerRole;
 use presence::model::{BalancerId, HostId, Kind, Region};
 use presence::process::exit::Failure;
 
@@ -121,7 +122,7 @@ impl Known {
             general: self.tree.general.clone(),
             releases: Arc::clone(&self.releases),
             shares: Arc::default(),
-            frozen: None,
+            frozen: self.frozen.get(&ManagerRole::Ipvs).cloned(),
             replacements: 0,
             resync: 0,
         }

@@ -64,11 +64,11 @@ pub(super) async fn run<S: Store>(
     let mut tasks = JoinSet::new();
     let empty = Tree::new(Arc::new(args.tree.prefix.tree.clone()));
     let prefix = args.tree.prefix.prefix();
-    let mut trees = manager::mirror(&store, prefix, empty, None, &mut tasks, &shutdown);
+    let mut trees = manager::mirror(&store, &prefix, empty, None, &mut tasks, &shutdown);
     let keys = args.tree.prefix.status();
     let mut records = manager::mirror(
         &store,
-        keys.prefix(),
+        &keys.prefix(),
         Records {
             keys,
             all: BTreeMap::new(),

@@ -1,4 +1,4 @@
-//! A prefix in pages, all of one revision.
+//! A range in pages, all of one revision.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::connection::{Connection, REQUEST};
 use super::convert;
 use super::failure::Failure;
 use crate::model::Revision;
-use crate::store::{Entry, Header, Listing, StoreError};
+use crate::store::{Entry, Header, KeyRange, Listing, StoreError};
 
 /// Keys of the first page: few, as nothing is known of their sizes yet.
 /// Values of etcd's largest size still make less than [`LARGEST_ANSWER`].
@@ -28,15 +28,15 @@ pub(super) const LARGEST_ANSWER: usize = 256 << 20;
 /// How often a listing starts over because a compaction took its revision.
 const TRIES: usize = 3;
 
-/// Everything below `prefix`.
+/// Everything in the range.
 pub(super) async fn list(
     connection: &Connection,
-    prefix: &str,
+    range: &KeyRange,
     at: Option<Revision>,
 ) -> Result<Listing, StoreError> {
     let mut tries = 1;
     loop {
-        match pages(connection, prefix, at).await {
+        match pages(connection, range, at).await {
             Err(StoreError::Compacted) if at.is_none() && tries < TRIES => tries += 1,
             result => return result,
         }
@@ -45,16 +45,16 @@ pub(super) async fn list(
 
 async fn pages(
     connection: &Connection,
-    prefix: &str,
+    range: &KeyRange,
     at: Option<Revision>,
 ) -> Result<Listing, StoreError> {
     let mut request = Request {
-        start: prefix.as_bytes().to_vec(),
-        end: successor(prefix.as_bytes()),
+        start: range.start().as_bytes().to_vec(),
+        end: range.end(),
         revision: at,
         limit: FIRST_PAGE,
     };
-    let mut page = request.page(connection, prefix).await?;
+    let mut page = request.page(connection, range.start()).await?;
     let revision = at.unwrap_or(page.header.revision);
     let header = Header {
         revision,
@@ -70,7 +70,7 @@ async fn pages(
         };
         // While etcd gathers the next page, this one is taken in.
         let taking_in = async { entries.extend(page.entries()) };
-        let (next, ()) = join(request.page(connection, prefix), taking_in).await;
+        let (next, ()) = join(request.page(connection, range.start()), taking_in).await;
         page = next?;
     }
     entries.extend(page.entries());
@@ -115,9 +115,9 @@ struct Request {
 
 impl Request {
     /// A page of `limit` keys, or of fewer where those are too large.
-    async fn page(&mut self, connection: &Connection, prefix: &str) -> Result<Page, StoreError> {
+    async fn page(&mut self, connection: &Connection, subject: &str) -> Result<Page, StoreError> {
         loop {
-            if let Some(page) = self.send(connection, prefix).await? {
+            if let Some(page) = self.send(connection, subject).await? {
                 return Ok(page);
             }
             self.limit = (self.limit / 8).max(1);
@@ -128,11 +128,11 @@ impl Request {
     async fn send(
         &self,
         connection: &Connection,
-        prefix: &str,
+        subject: &str,
     ) -> Result<Option<Page>, StoreError> {
         let sent = Instant::now();
         let answer = connection
-            .call(prefix, None, |client| async move {
+            .call(subject, None, |client| async move {
                 let mut kv = client.kv_client().max_decoding_message_size(LARGEST_ANSWER);
                 match self.get(&mut kv).await {
                     Ok(answer) => Page::new(answer).map(Some),
@@ -194,19 +194,6 @@ impl Page {
     }
 }
 
-/// The first key after all that start so; etcd takes a zero byte for "to the
-/// end" where there is none.
-fn successor(prefix: &[u8]) -> Vec<u8> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if last < u8::MAX {
-            end.push(last + 1);
-            return end;
-        }
-    }
-    vec![0]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,12 +223,5 @@ mod tests {
             keys.took(PAGE_KEYS, Duration::from_millis(10), true);
         }
         assert_eq!(keys.get(), PAGE_KEYS);
-    }
-
-    #[test]
-    fn the_end_of_a_prefix_is_the_next_prefix() {
-        assert_eq!(successor(b"/a/"), b"/a0");
-        assert_eq!(successor(b"a\xff"), b"b");
-        assert_eq!(successor(b""), [0]);
     }
 }

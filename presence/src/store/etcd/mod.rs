@@ -22,7 +22,7 @@ pub use watch::EtcdWatch;
 use self::config::Checked;
 use self::connection::Connection;
 use crate::model::{LeaseId, Revision};
-use crate::store::{Commit, Fetched, Listing, Operation, Store, StoreError, Transaction};
+use crate::store::{Commit, Fetched, KeyRange, Listing, Operation, Store, StoreError, Transaction};
 
 /// etcd, reached as `etcdctl` reaches it.
 ///
@@ -66,8 +66,12 @@ impl fmt::Debug for EtcdStore {
 impl Store for EtcdStore {
     type Watch = EtcdWatch;
 
-    async fn list(&self, prefix: &str, at: Option<Revision>) -> Result<Listing, StoreError> {
-        listing::list(&self.0, prefix, at).await
+    async fn list_range(
+        &self,
+        range: &KeyRange,
+        at: Option<Revision>,
+    ) -> Result<Listing, StoreError> {
+        listing::list(&self.0, range, at).await
     }
 
     async fn get(&self, key: &str) -> Result<Fetched, StoreError> {
@@ -82,9 +86,13 @@ impl Store for EtcdStore {
             .await
     }
 
-    async fn watch(&self, prefix: &str, after: Revision) -> Result<EtcdWatch, StoreError> {
-        let below = WatchOptions::new().with_prefix();
-        EtcdWatch::start(&self.0, prefix, below, after).await
+    async fn watch_range(
+        &self,
+        range: &KeyRange,
+        after: Revision,
+    ) -> Result<EtcdWatch, StoreError> {
+        let within = WatchOptions::new().with_range(range.end());
+        EtcdWatch::start(&self.0, range.start(), within, after).await
     }
 
     async fn watch_key(&self, key: &str, after: Revision) -> Result<EtcdWatch, StoreError> {

@@ -16,10 +16,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 pub use watch::MemoryWatch;
 
 use self::state::State;
-use self::watch::{BATCH, Range, Watcher};
+use self::watch::{BATCH, Subject, Watcher};
 use crate::model::{LeaseId, Revision};
 use crate::store::{
-    Commit, Entry, Event, Fetched, Listing, Operation, Store, StoreError, Transaction, WatchMessage,
+    Commit, Entry, Event, Fetched, KeyRange, Listing, Operation, Store, StoreError, Transaction,
+    WatchMessage,
 };
 
 /// Where it says it is.
@@ -242,7 +243,11 @@ impl MemoryStore {
         }
     }
 
-    async fn watch_range(&self, range: Range, after: Revision) -> Result<MemoryWatch, StoreError> {
+    async fn start_watch(
+        &self,
+        range: Subject,
+        after: Revision,
+    ) -> Result<MemoryWatch, StoreError> {
         let watch = |inner: &mut Inner| Ok(inner.watch(range, after));
         let messages = self.call(|counts| &mut counts.watches, watch).await?;
         Ok(MemoryWatch {
@@ -307,7 +312,7 @@ impl Inner {
 
     fn watch(
         &mut self,
-        range: Range,
+        range: Subject,
         after: Revision,
     ) -> mpsc::UnboundedReceiver<Result<WatchMessage, StoreError>> {
         let (messages, received) = mpsc::unbounded_channel();
@@ -336,10 +341,14 @@ impl Inner {
 impl Store for MemoryStore {
     type Watch = MemoryWatch;
 
-    async fn list(&self, prefix: &str, at: Option<Revision>) -> Result<Listing, StoreError> {
+    async fn list_range(
+        &self,
+        range: &KeyRange,
+        at: Option<Revision>,
+    ) -> Result<Listing, StoreError> {
         self.call(
             |counts| &mut counts.lists,
-            |inner| inner.state.list(prefix, at),
+            |inner| inner.state.list(range, at),
         )
         .await
     }
@@ -354,13 +363,16 @@ impl Store for MemoryStore {
         self.call(|counts| &mut counts.gets, get).await
     }
 
-    async fn watch(&self, prefix: &str, after: Revision) -> Result<MemoryWatch, StoreError> {
-        self.watch_range(Range::Below(prefix.to_owned()), after)
-            .await
+    async fn watch_range(
+        &self,
+        range: &KeyRange,
+        after: Revision,
+    ) -> Result<MemoryWatch, StoreError> {
+        self.start_watch(Subject::Range(range.clone()), after).await
     }
 
     async fn watch_key(&self, key: &str, after: Revision) -> Result<MemoryWatch, StoreError> {
-        self.watch_range(Range::Key(key.to_owned()), after).await
+        self.start_watch(Subject::Key(key.to_owned()), after).await
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<Commit, StoreError> {

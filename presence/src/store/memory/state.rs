@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::watch::Range;
+use super::watch::Subject;
 use crate::model::{LeaseId, Revision};
 use crate::store::{
-    Commit, Compare, Condition, Entry, Event, Header, Listing, MOST_OPERATIONS, Operation,
-    StoreError, Transaction,
+    Commit, Compare, Condition, Entry, Event, Header, KeyRange, Listing, MOST_OPERATIONS,
+    Operation, StoreError, Transaction,
 };
 
 /// The largest request that etcd takes by its own defaults.
@@ -61,7 +61,7 @@ impl State {
         self.entries.get(key)
     }
 
-    pub fn list(&self, prefix: &str, at: Option<Revision>) -> Result<Listing, StoreError> {
+    pub fn list(&self, range: &KeyRange, at: Option<Revision>) -> Result<Listing, StoreError> {
         let revision = at.unwrap_or(self.header.revision);
         if revision < self.compacted {
             return Err(StoreError::Compacted);
@@ -77,7 +77,7 @@ impl State {
         {
             apply(&mut entries, event);
         }
-        entries.retain(|key, _| key.starts_with(prefix));
+        entries.retain(|key, _| range.contains(key));
         Ok(Listing {
             header: Header {
                 revision,
@@ -88,7 +88,7 @@ impl State {
     }
 
     /// Everything in the range after that revision, a message a revision.
-    pub fn since(&self, range: &Range, after: Revision) -> Vec<Vec<Event>> {
+    pub fn since(&self, range: &Subject, after: Revision) -> Vec<Vec<Event>> {
         let revisions = self.history.range(after.next()..);
         revisions
             .map(|(_, events)| range.of(events))

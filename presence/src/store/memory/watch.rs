@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::MemoryStore;
 use crate::model::Revision;
-use crate::store::{Event, Header, StoreError, Watch, WatchMessage};
+use crate::store::{Event, Header, KeyRange, StoreError, Watch, WatchMessage};
 
 /// How many revisions etcd sends at once to a watch that catches up
 /// (`watchBatchMaxRevs`), and how long it waits before the next ones.
@@ -37,17 +37,17 @@ impl MemoryWatch {
 
 /// What a watch is about.
 #[derive(Debug)]
-pub(super) enum Range {
+pub(super) enum Subject {
     Key(String),
-    Below(String),
+    Range(KeyRange),
 }
 
-impl Range {
+impl Subject {
     /// Those of the events that such a watch is told.
     pub fn of(&self, events: &[Event]) -> Vec<Event> {
         let within = |event: &&Event| match self {
             Self::Key(key) => event.key() == key,
-            Self::Below(prefix) => event.key().starts_with(prefix),
+            Self::Range(range) => range.contains(event.key()),
         };
         events.iter().filter(within).cloned().collect()
     }
@@ -56,7 +56,7 @@ impl Range {
 /// The store's end of a watch.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    pub range: Range,
+    pub range: Subject,
     /// A watch from the future stays silent until it is there.
     pub after: Revision,
     pub messages: UnboundedSender<Result<WatchMessage, StoreError>>,

@@ -25,7 +25,7 @@ pub(super) async fn run<S: Store>(
     let prefix = hosts.prefix();
     // Who cannot reach etcd at all is told at once; later it is waited for.
     store.get(&prefix).await?;
-    let mut following = Following::start(store, prefix, Catalogue::default(), shutdown.clone());
+    let mut following = Following::start(store, &prefix, Catalogue::default(), shutdown.clone());
     let ended = match until_enough(&mut following, args, hosts).await? {
         Ok(()) if !args.watch => {
             let _ = hosts.put(&now(&mut following, hosts)).await?;
