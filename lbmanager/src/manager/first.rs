@@ -83,6 +83,11 @@ async fn settle<S: Store>(
                 parts.notifier.status(format!("waiting: {taken}"));
                 sleep(TURN).await;
             }
+            // A claim needs space in etcd. It is written as soon as there is some.
+            Err(error @ StoreError::NoSpace { .. }) => {
+                tracing::warn!("cannot claim the host ID yet, and starts without: {error}");
+                return Ok(keeper);
+            }
             Err(error) => waiting.failed(&error).await,
         }
     }

@@ -39,7 +39,7 @@ pub(super) type Step = (BTreeSet<MemberId>, BTreeSet<MemberId>);
 pub(super) enum PassError {
     #[error("{0}")]
     Backend(#[from] BackendError),
-    #[error("the status cannot be written, and nothing is done without: {0}")]
+    #[error("cannot write the status, and only explicit deletes are applied without it: {0}")]
     Store(#[from] StoreError),
     #[error("{0}")]
     Crashed(#[from] Crash),
@@ -262,8 +262,12 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             self.polls.succeeded();
             self.last_step = Some(step);
         }
-        self.announce(&plan.register);
-        self.save().await?;
+        let announced = self.announce(&plan.register).await;
+        if let Err(error @ StoreError::NoSpace { .. }) = announced {
+            self.remove_requested(plan).await?;
+            return Err(error.into());
+        }
+        announced?;
         self.shared.hook.reached(Point::Announced)?;
         let mut failures = Vec::new();
         if !plan.register.is_empty() {
@@ -284,9 +288,27 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
         }
     }
 
+    /// Explicit deletes and drains do not wait for space in etcd: nothing has
+    /// to be remembered of them.
+    async fn remove_requested(&mut self, plan: &Plan) -> Result<(), PassError> {
+        let requested = plan.deregister.iter();
+        let requested: BTreeMap<MemberId, Reason> = requested
+            .filter(|(_, reason)| matches!(reason, Reason::Deleted | Reason::Drain))
+            .map(|(member, reason)| (member.clone(), *reason))
+            .collect();
+        if requested.is_empty() {
+            return Ok(());
+        }
+        let leaving = requested.keys().cloned().collect();
+        let outcome = self.shared.backend.deregister(&self.id, &leaving).await;
+        let failure = self.deregistered(outcome, &requested);
+        self.shared.hook.reached(Point::Deregistered)?;
+        failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+
     /// Before a member is registered the ledger says that it was this tree
     /// that put it there.
-    fn announce(&mut self, register: &BTreeSet<MemberId>) {
+    async fn announce(&mut self, register: &BTreeSet<MemberId>) -> Result<(), StoreError> {
         let now = self.shared.clock.now();
         for member in register {
             let known = self.record.members.entry(member.clone()).or_default();
@@ -295,6 +317,8 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
             known.state = State::Registering;
             known.detail = None;
         }
+        self.save().await?;
+        Ok(())
     }
 
     fn registered(&mut self, outcome: Outcome) -> Option<BackendError> {
@@ -416,7 +440,13 @@ impl<S: Store, B: Backend, H: Hook> Reconciler<S, B, H> {
     async fn forget(&mut self) -> Result<Passed, PassError> {
         if !self.shared.settings.dry_run && self.written.is_some() {
             let delete = Transaction::delete(self.status_key());
-            self.commit(delete).await?;
+            match self.commit(delete.clone()).await {
+                // The marker needs space, a delete does not.
+                Err(StoreError::NoSpace { .. }) => {
+                    self.shared.store.commit(delete).await?;
+                }
+                committed => committed?,
+            }
         }
         self.shared.hook.reached(Point::Forgotten)?;
         tracing::info!(
