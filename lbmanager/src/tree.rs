@@ -176,6 +176,15 @@ impl BalancerTree {
 }
 
 impl Tree {
+    /// The key of a member.
+    pub fn member_key(&self, id: &BalancerId, class: Class, member: &MemberId) -> String {
+        self.keys.key(&TreeKey::Member(MemberKey {
+            balancer: id.clone(),
+            class,
+            member: member.clone(),
+        }))
+    }
+
     /// What the keys of a load balancer begin with.
     pub fn prefix_of(&self, id: &BalancerId) -> String {
         self.keys.below(id)
@@ -191,9 +200,17 @@ impl Tree {
         if Arc::ptr_eq(&self.balancers, &before.balancers) {
             return false;
         }
+        // Both are in one order, and nearly all of it is shared.
+        let mut now = self.balancers.iter().peekable();
         before.balancers.iter().any(|(id, listed)| {
-            let has_none = |now: &Arc<BalancerTree>| now.members.is_empty();
-            !listed.members.is_empty() && self.balancer(id).is_none_or(has_none)
+            while now.next_if(|(other, _)| *other < id).is_some() {}
+            let same = now.next_if(|(other, _)| *other == id);
+            let has_none = |now: &BalancerTree| now.members.is_empty();
+            match same {
+                Some((_, now)) if Arc::ptr_eq(now, listed) => false,
+                Some((_, now)) => !listed.members.is_empty() && has_none(now),
+                None => !listed.members.is_empty(),
+            }
         })
     }
 

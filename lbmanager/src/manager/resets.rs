@@ -1,6 +1,7 @@
 //! Resets of etcd's history: detected with a marker, shown in a `frozen` key,
 //! and ended by an operator's release.
 
+use jiff::Timestamp;
 use presence::keys::StatusTree;
 use presence::keys::status::{ManagerRole, StatusWriter};
 use presence::mirror::Snapshot;
@@ -41,7 +42,7 @@ impl WriterKeys {
             // What cannot be read freezes all the same.
             Frozen::parse(&entry.value).unwrap_or_else(|| Frozen {
                 why: format!("the key {} exists", self.frozen),
-                at: jiff::Timestamp::now(),
+                at: Timestamp::now(),
                 revision: entry.mod_revision,
             })
         });
@@ -97,10 +98,25 @@ impl WriterKeys {
     }
 }
 
-/// Whether an operator released everything after this reset was detected.
-fn ends(releases: &Snapshot<Releases>, frozen: &Frozen) -> bool {
+/// Whether an operator released everything after this reset was detected. A
+/// copy of an older release may have a newer revision, but not a newer time.
+/// `Err`: only the time is against it.
+fn ends(releases: &Snapshot<Releases>, frozen: &Frozen, now: Timestamp) -> Result<bool, String> {
     let all = releases.view.all(releases.header.cluster);
-    all.is_some_and(|all| all.revision >= frozen.revision && all.at >= frozen.at)
+    let Some(all) = all.filter(|all| all.revision >= frozen.revision) else {
+        return Ok(false);
+    };
+    // The clock was set back since; its old time says nothing.
+    let since = Some(frozen.at).filter(|at| *at <= now);
+    match since {
+        Some(since) if all.at < since => Err(format!(
+            "the release of everything was written at {:.0}, before the reset was detected at \
+             {since:.0}: it is a copy, or the clock of the operator's machine is wrong; write it \
+             again with lbmanager release --all",
+            all.at
+        )),
+        _ => Ok(true),
+    }
 }
 
 /// Logs a freeze as loudly as it deserves.
@@ -193,7 +209,13 @@ impl<S: Store> Manager<S> {
             let Some(frozen) = self.history.frozen(role).cloned() else {
                 continue;
             };
-            if self.settings.dry_run || !ends(releases, &frozen) {
+            let ended = ends(releases, &frozen, self.clock.now()).unwrap_or_else(|why| {
+                if self.history_complaint.is_due(&why) {
+                    tracing::warn!("{role}: ignored: {why}");
+                }
+                false
+            });
+            if self.settings.dry_run || !ended {
                 continue;
             }
             if let Err(error) = self.writer_keys(role).thaw(&self.store).await {
@@ -221,7 +243,7 @@ pub(super) fn compare(
     history: &mut History,
     found: &[(ManagerRole, Found)],
     foreign_status: Option<&str>,
-    now: jiff::Timestamp,
+    now: Timestamp,
 ) -> Vec<ManagerRole> {
     let Some((_, first)) = found.first() else {
         return Vec::new();
@@ -254,4 +276,65 @@ pub(super) fn compare(
         }
     }
     unwritten
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use presence::keys::Tree;
+    use presence::mirror::View;
+    use presence::status::Release;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// Everything was released at this revision and time.
+    fn released(revision: i64, second: i64, cluster: u64) -> Snapshot<Releases> {
+        let header = Header {
+            cluster: 7,
+            revision: Revision(revision - 1),
+        };
+        let before = Header { cluster, ..header };
+        let release = Release::new(before, "me".to_owned(), at(second));
+        let entry = Entry {
+            value: release.to_json().into(),
+            create_revision: Revision(1),
+            mod_revision: Revision(revision),
+            lease: None,
+        };
+        let keys = Tree::new("/lbManager").unwrap().status();
+        let mut view = Releases::new(keys.clone());
+        view.list(&keys.release_all(), &entry);
+        Snapshot {
+            header,
+            replacements: 0,
+            replaced: None,
+            reconnects: 0,
+            view,
+        }
+    }
+
+    #[test]
+    fn only_a_release_that_was_written_after_the_reset_ends_a_freeze() {
+        let frozen = Frozen {
+            why: "a test".to_owned(),
+            at: at(100),
+            revision: Revision(50),
+        };
+        let ends = |releases, now| super::ends(&releases, &frozen, at(now));
+        assert_eq!(ends(released(50, 100, 7), 200), Ok(true));
+        assert_eq!(ends(released(49, 100, 7), 200), Ok(false));
+        assert_eq!(
+            ends(released(50, 100, 8), 200),
+            Ok(false),
+            "another cluster"
+        );
+        assert!(ends(released(60, 99, 7), 200).is_err(), "a copy");
+        // The clock was two hours ahead when the reset was detected.
+        assert_eq!(ends(released(60, 60, 7), 61), Ok(true));
+    }
 }

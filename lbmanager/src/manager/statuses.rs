@@ -1,14 +1,16 @@
 //! Status records, as etcd has them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use presence::keys::StatusTree;
 use presence::keys::status::{BalancerStatusKey, ManagerRole, StatusKey};
-use presence::model::{BalancerId, HostId, MemberId, Revision};
+use presence::mirror::Replay;
+use presence::model::{BalancerId, Class, HostId, MemberId, Revision};
 use presence::store::{Entry, Listing, Store, StoreError};
 
 use crate::record::Record;
-use crate::tree::Tree;
+use crate::tree::{BalancerTree, Tree};
 
 /// Statuses, by the key that each was written to.
 pub(crate) type Reports = BTreeMap<BalancerStatusKey, Record>;
@@ -113,6 +115,7 @@ pub(super) fn newer_than(
 /// The members that a status lists, and the revision of the status.
 struct Known {
     revision: Revision,
+    class: Option<Class>,
     listed: Vec<MemberId>,
 }
 
@@ -121,11 +124,20 @@ impl Known {
         let listed = record.members.iter();
         Self {
             revision: record.revision,
+            class: record.class,
             listed: listed
                 .filter(|(_, known)| known.mod_revision.is_some())
                 .map(|(member, _)| member.clone())
                 .collect(),
         }
+    }
+}
+
+impl Known {
+    fn missing_in(&self, balancer: Option<&Arc<BalancerTree>>) -> Vec<&MemberId> {
+        let lists = |member| balancer.is_some_and(|balancer| balancer.lists(member));
+        let listed = self.listed.iter();
+        listed.filter(|member| !lists(member)).collect()
     }
 }
 
@@ -160,24 +172,82 @@ impl Remembered {
         })
     }
 
-    /// From where the history of a range must be replayed: the oldest status that lists a
-    /// member without a key, but nothing that every status contains.
-    pub(super) fn replay_from(
+    /// The part of the history that must be replayed for a range: from the
+    /// oldest status that lists a member without a key, but nothing that every
+    /// status contains. It ends with the deletes of those members.
+    pub(super) fn replay(
         &self,
         tree: &Tree,
         is_in_range: impl Fn(&BalancerId) -> bool,
-    ) -> Option<Revision> {
-        self.balancers
+    ) -> Option<Replay> {
+        let missing: Vec<(&BalancerId, &Known, Vec<&MemberId>)> = self
+            .balancers
             .iter()
-            .filter(|(id, known)| {
-                if !is_in_range(id) {
-                    return false;
-                }
-                let balancer = tree.balancer(id);
-                let lists = |member| balancer.is_some_and(|balancer| balancer.lists(member));
-                known.listed.iter().any(|member| !lists(member))
+            .filter(|(id, _)| is_in_range(id))
+            .map(|(id, known)| (id, known, known.missing_in(tree.balancer(id))))
+            .filter(|(_, _, missing)| !missing.is_empty())
+            .collect();
+        let from = |known: &Known| known.revision.max(self.absorbed);
+        let after = missing.iter().map(|(_, known, _)| from(known)).min()?;
+        // Of these the key may have been written and deleted since.
+        let later = missing
+            .iter()
+            .filter(|(_, known, _)| known.revision > after);
+        let deleted = later.flat_map(|(id, known, members)| {
+            let class = known.class.into_iter();
+            class.flat_map(move |class| {
+                let members = members.iter();
+                members.map(move |member| tree.member_key(id, class, member))
             })
-            .map(|(_, known)| known.revision.max(self.absorbed))
-            .min()
+        });
+        Some(Replay {
+            after,
+            deleted: deleted.collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::record::MemberRecord;
+
+    fn record(revision: i64, member: &str) -> Record {
+        let known = MemberRecord {
+            mod_revision: Some(Revision(revision)),
+            ..MemberRecord::default()
+        };
+        let member = MemberId::parse(presence::model::Kind::Elb, member).unwrap();
+        Record {
+            revision: Revision(revision),
+            class: Some(Class::Multiple),
+            members: [(member, known)].into_iter().collect(),
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn a_replay_starts_where_everything_was_absorbed_and_ends_with_the_deletes() {
+        let keys = presence::keys::Tree::new("/lbManager").unwrap();
+        let tree = Tree::new(Arc::new(keys));
+        let records = BTreeMap::from([
+            ("elb/us-east-1/a".parse().unwrap(), record(20, "i-00000001")),
+            ("elb/us-east-1/b".parse().unwrap(), record(60, "i-00000002")),
+        ]);
+        let replay = |absorbed, is_in_range: fn(&BalancerId) -> bool| {
+            let remembered = Remembered::by(&records, Revision(absorbed));
+            remembered.replay(&tree, is_in_range)
+        };
+        let b = "/lbManager/elb/us-east-1/b/multiple/i-00000002";
+        let all = replay(50, |_| true).unwrap();
+        assert_eq!(
+            (all.after, all.deleted),
+            (Revision(50), [b.to_owned()].into())
+        );
+        let all = replay(70, |_| true).unwrap();
+        assert_eq!((all.after, all.deleted.len()), (Revision(70), 0));
+        assert_eq!(replay(50, |_| false), None);
     }
 }

@@ -112,7 +112,7 @@ async fn replay(
     let known = known.ok().and_then(|known| known.clone());
     move |tree: &Tree| {
         let is_in_range = |id: &_| range.contains(&tree.prefix_of(id));
-        known?.replay_from(tree, is_in_range).map(Replay::from)
+        known?.replay(tree, is_in_range)
     }
 }
 
