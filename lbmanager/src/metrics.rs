@@ -70,7 +70,7 @@ impl Metrics {
             frozen: register(
                 registry,
                 "history_replaced",
-                "1 while nothing is removed because the history of etcd was replaced",
+                "1 while removals are frozen because the history of etcd was reset",
             ),
             revision: register(
                 registry,

@@ -36,7 +36,7 @@ pub struct ReleaseArgs {
     #[arg(value_name = "TYPE/REGION/NAME", required_unless_present = "all")]
     balancer: Option<String>,
 
-    /// Everything, a replaced history of etcd included
+    /// Everything, freezes after a reset of etcd included
     #[arg(long, conflicts_with = "balancer")]
     all: bool,
 

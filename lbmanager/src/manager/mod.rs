@@ -87,7 +87,7 @@ pub struct Manager<S: Store> {
     pub(crate) snapshots: watch::Receiver<Option<Arc<Snapshot<Tree>>>>,
     pub(crate) connection: watch::Receiver<Connection>,
     /// What the mirror of the tree has no means to see: that the history was
-    /// replaced while nobody watched.
+    /// reset between two watches.
     pub(crate) unseen: watch::Sender<Option<Replaced>>,
     /// Up to where all statuses contain the changes of the tree.
     pub(crate) absorbed: watch::Sender<Absorbed>,

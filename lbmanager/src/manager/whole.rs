@@ -30,9 +30,9 @@ pub struct Orders {
     pub releases: Arc<Snapshot<Releases>>,
     /// Who else serves the regions of this host.
     pub shares: Arc<Shares>,
-    /// Why nothing may be removed: the history was replaced.
+    /// Why removals are frozen: the history was reset.
     pub frozen: Option<Freeze>,
-    /// How often the history was replaced.
+    /// How often the history was reset.
     pub replacements: u32,
     /// Counts up when it is time to look for drift.
     pub resync: u64,

@@ -64,9 +64,9 @@ pub struct Orders {
     pub general: Option<Arc<Config>>,
     /// The mod_revision of an operator's release key.
     pub released: Option<Revision>,
-    /// Why nothing may be removed: the history was replaced.
+    /// Why removals are frozen: the history was reset.
     pub frozen: Option<Freeze>,
-    /// How often the history was replaced.
+    /// How often the history was reset.
     pub replacements: u32,
     /// Counts up when it is time to look for drift.
     pub resync: u64,

@@ -27,9 +27,9 @@ pub(super) const EXAMPLE: &str = "Examples:
   lbmanager plan --backends ipvs --ipvs-region edge
 
 Reads the tree and the status records from etcd, looks at the load balancers, and makes the same
-plan as a manager. What only the manager knows is left out: the tree counts as quiet for long
-enough (--settle), nobody as refused a moment ago, and etcd's history as not replaced; where a
-manager withholds what is planned, that is said with it.
+plan as a manager. Only the manager knows whether the tree has been quiet for --settle, and which
+members were rejected a moment ago: plan assumes the first and no rejection. If a manager holds a
+planned removal, or is frozen after a reset of etcd, plan shows that too.
 
 JSON is one object:
   revision        of the tree that was read
