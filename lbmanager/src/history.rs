@@ -530,6 +530,7 @@ mod tests {
             why: "a test".to_owned(),
             at: Timestamp::UNIX_EPOCH,
             revision: Revision(4),
+            id: String::new(),
         };
         history.freeze(ROLE, frozen);
         history.accept(ROLE, header(1, 4), &marker(1, 4, 4));

@@ -7,6 +7,7 @@ mod support;
 
 use std::time::Duration;
 
+use presence::keys::status::StatusWriter;
 use presence::model::Revision;
 use presence::store::{Store, Transaction};
 use support::fake::{Call, FakeBackend};
@@ -243,6 +244,39 @@ async fn a_restored_snapshot_removes_nobody_until_released() {
     let released = world.release(&support::status().release_all()).await;
     world.until_registered(&[A, C]).await;
     world.until_released(released).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_freeze_whose_key_is_lost_or_overwritten_is_written_again() {
+    let mut world = World::new(FakeBackend::default());
+    world.put(&World::key(A), "").await;
+    let snapshot = world.store.snapshot();
+    world.start();
+    world.until_registered(&[A]).await;
+    world.put(&World::key(B), "").await;
+    world.until_registered(&[A, B]).await;
+    world.pass(Duration::from_mins(1)).await;
+    world.store.restore(&snapshot);
+    let key = support::status().frozen(&StatusWriter::Aws);
+    world
+        .until("it is frozen", |world| world.store.peek(&key).is_some())
+        .await;
+    let frozen = world.store.peek(&key).unwrap().value;
+    world.del(&key).await;
+    world.pass(Duration::from_secs(15)).await;
+    assert_eq!(world.store.peek(&key).unwrap().value, frozen);
+    // A copy of an earlier freeze, as a dump restores it.
+    let copy = r#"{"why":"","at":"2020-01-01T00:00:00Z","revision":1,"id":"x"}"#;
+    world.put(&key, copy).await;
+    world.pass(Duration::from_secs(15)).await;
+    assert_eq!(world.store.peek(&key).unwrap().value, frozen);
+    // The newer one counts at the start, too.
+    world.kill().await;
+    world.put(&key, copy).await;
+    world.start();
+    world.pass(Duration::from_secs(15)).await;
+    assert_eq!(world.store.peek(&key).unwrap().value, frozen);
+    assert_eq!(world.backend.registered(&World::id()).len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use presence::keys::status::{BalancerStatusKey, StatusWriter};
+use presence::keys::status::{BalancerStatusKey, ManagerRole, StatusWriter};
 use presence::model::BalancerId;
 use presence::process::cli;
 use presence::process::exit::Failure;
@@ -55,7 +55,17 @@ pub(super) async fn run(args: ReleaseArgs) -> Result<ExitCode, Failure> {
     };
     let before = store.get(&key).await?.header;
     let by = args.tree.common.host_id()?.to_string();
-    let release = Release::new(before, by, jiff::Timestamp::now());
+    let writers = Writers::read(&store, &args.tree).await?;
+    let mut frozen = writers.frozen.keys();
+    if let Some(writer) = frozen.find(|writer| concerns(&writers, writer, balancer.as_ref())) {
+        return Err(refused(format!(
+            "cannot release one load balancer while removals of {writer} are frozen after a reset \
+             of etcd: check lbmanager status, then lbmanager release --all"
+        )));
+    }
+    let freezes = writers.frozen.into_values();
+    let freezes = freezes.map(|frozen| frozen.id).collect();
+    let release = Release::new(before, by, jiff::Timestamp::now()).of_freezes(freezes);
     let revision = edit::commit(&store, Transaction::put(key, release.to_json())).await?;
     let name = balancer
         .as_ref()
@@ -80,6 +90,21 @@ pub(super) async fn run(args: ReleaseArgs) -> Result<ExitCode, Failure> {
     }
     cli::print(format!("{name}: done\n").as_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a freeze of this writer holds removals of the load balancer.
+fn concerns(writers: &Writers, writer: &StatusWriter, balancer: Option<&BalancerId>) -> bool {
+    let Some(balancer) = balancer else {
+        return false;
+    };
+    let role = ManagerRole::of(balancer.kind());
+    match writer {
+        StatusWriter::Aws => role == ManagerRole::Aws,
+        StatusWriter::Host(host) => {
+            let mut serving = writers.managers.serving(balancer.region().as_str());
+            role == ManagerRole::Ipvs && serving.any(|other| other == host)
+        }
+    }
 }
 
 /// Each manager, and whether its removals are frozen.

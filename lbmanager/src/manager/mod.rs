@@ -58,6 +58,9 @@ use crate::tree::Tree;
 const GRACE: Duration = Duration::from_secs(10);
 /// Within this time every mirror has seen a reset.
 const SAME_RESET: Duration = Duration::from_secs(30);
+/// How often the markers and freezes in etcd are compared though nothing seems
+/// to have happened: a refill from a dump overwrites them on an intact watch.
+const CHECK_EVERY: Duration = Duration::from_secs(10);
 /// How much the memory in the state directory may lag.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
 /// The main loop turns at least this often.
@@ -117,6 +120,9 @@ pub struct Manager<S: Store> {
     pub(crate) remembered: Option<Arc<Remembered>>,
     checkpoint: Checkpoint,
     save_at: Instant,
+    check_at: Instant,
+    /// Load balancers whose held removals were logged.
+    held: BTreeSet<BalancerId>,
     pub(crate) malformed: Arc<BTreeMap<String, KeyError>>,
     /// Keys beside the tree that were reported as ignored.
     ignored: BTreeSet<String>,
@@ -275,7 +281,11 @@ impl<S: Store> Manager<S> {
         }
         let told = self.told.as_ref();
         let is_emptied = told.is_some_and(|told| snapshot.view.empties_any_of(&told.snapshot.view));
-        if snapshot.reconnects > self.reconnects || is_emptied {
+        let is_suspect = snapshot.reconnects > self.reconnects || is_emptied;
+        let is_due =
+            Instant::now() >= self.check_at && *self.connection.borrow() == Connection::Following;
+        if is_suspect || is_due {
+            self.check_at = Instant::now() + CHECK_EVERY;
             // After a gap the history may have been reset and grown past the
             // revision seen last, and what looks like a purge may have taken
             // everything else in etcd as well; the markers show both.
@@ -290,7 +300,9 @@ impl<S: Store> Manager<S> {
                 }
                 Err(error) => {
                     tracing::debug!("cannot compare the markers yet: {error}");
-                    return false;
+                    if is_suspect {
+                        return false;
+                    }
                 }
             }
         }
@@ -401,6 +413,7 @@ impl<S: Store> Manager<S> {
         let finished: Vec<BalancerId> = {
             let reports = self.reports.borrow_and_update();
             self.metrics.show(&reports);
+            log_held(&mut self.held, &reports);
             let finished = reports.iter();
             finished
                 .filter(|(_, report)| report.rest == Rest::Forgotten)
@@ -482,6 +495,19 @@ impl<S: Store> Manager<S> {
         self.metrics.frozen(frozen);
         if let Some(snapshot) = snapshot {
             self.metrics.tree(snapshot);
+        }
+    }
+}
+
+/// Logs held removals when they begin, and so also at every start.
+fn log_held(held: &mut BTreeSet<BalancerId>, reports: &BTreeMap<BalancerId, Report>) {
+    held.retain(|id| reports.get(id).is_some_and(|report| report.withheld > 0));
+    for (id, report) in reports.iter().filter(|(_, report)| report.withheld > 0) {
+        if held.insert(id.clone()) {
+            tracing::warn!(
+                "{id}: {} removals are held; lbmanager status {id} shows why",
+                report.withheld
+            );
         }
     }
 }

@@ -24,12 +24,14 @@ pub struct Releases {
 }
 
 /// A release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Released {
     /// The mod_revision of its key: it covers what was recorded up to here.
     pub revision: Revision,
     /// When it was written, by the operator's clock.
     pub at: Timestamp,
+    /// The freezes that it names.
+    pub freezes: Option<Vec<String>>,
     cluster: u64,
 }
 
@@ -45,8 +47,8 @@ impl Releases {
     }
 
     /// The release of everything. A release from another cluster is a copy.
-    pub fn all(&self, cluster: u64) -> Option<Released> {
-        self.all.filter(|all| all.cluster == cluster)
+    pub fn all(&self, cluster: u64) -> Option<&Released> {
+        self.all.as_ref().filter(|all| all.cluster == cluster)
     }
 
     /// The revision of the newest release that covers this load balancer.
@@ -70,6 +72,7 @@ impl Releases {
         let released = Released {
             revision: entry.mod_revision,
             at: release.at,
+            freezes: release.freezes,
             cluster: release.cluster,
         };
         match self.keys.parse(key) {

@@ -41,9 +41,8 @@ impl WriterKeys {
         let frozen = frozen.entry.map(|entry| {
             // What cannot be read freezes all the same.
             Frozen::parse(&entry.value).unwrap_or_else(|| Frozen {
-                why: format!("the key {} exists", self.frozen),
-                at: Timestamp::now(),
                 revision: entry.mod_revision,
+                ..Frozen::open(format!("the key {} exists", self.frozen), Timestamp::now())
             })
         });
         let marker = store.get(&self.written).await?;
@@ -98,14 +97,18 @@ impl WriterKeys {
     }
 }
 
-/// Whether an operator released everything after this reset was detected. A
-/// copy of an older release may have a newer revision, but not a newer time.
-/// `Err`: only the time is against it.
+/// Whether an operator released everything after this reset was detected:
+/// lbmanager release names the freezes that it ends. Of one that was written by
+/// hand the time counts: a copy of an older release may have a newer revision,
+/// but not a newer time. `Err`: only the time is against it.
 fn ends(releases: &Snapshot<Releases>, frozen: &Frozen, now: Timestamp) -> Result<bool, String> {
     let all = releases.view.all(releases.header.cluster);
     let Some(all) = all.filter(|all| all.revision >= frozen.revision) else {
         return Ok(false);
     };
+    if let Some(freezes) = &all.freezes {
+        return Ok(freezes.contains(&frozen.id));
+    }
     // The clock was set back since; its old time says nothing.
     let since = Some(frozen.at).filter(|at| *at <= now);
     match since {
@@ -163,6 +166,11 @@ impl<S: Store> Manager<S> {
                 self.freeze(&[role], &why);
                 self.fix_freeze(role, found.header);
                 reset = Some(why);
+            } else if self.history.frozen(role) != found.frozen.as_ref()
+                && self.history.frozen(role).is_some()
+            {
+                // Deleted, or overwritten by a copy: it must outlive this process.
+                self.unwritten.insert(role);
             }
         }
         Ok(reset)
@@ -254,17 +262,22 @@ pub(super) fn compare(
         let known = history.known(*role);
         let reset = history.check(*role, &known, found.header, found.marker.as_ref());
         let reset = reset.or_else(|| foreign_status.map(str::to_owned));
-        if let Some(frozen) = &found.frozen {
-            history.freeze(*role, frozen.clone());
+        // The key may be a copy of an earlier freeze than the remembered one.
+        let remembered = history.frozen(*role).cloned();
+        let newest = found.frozen.iter().chain(&remembered);
+        if let Some(frozen) = newest.max_by_key(|frozen| frozen.at).cloned() {
+            if found.frozen.as_ref() != Some(&frozen) {
+                unwritten.push(*role);
+            }
+            history.freeze(*role, frozen);
         }
         match (&reset, &found.marker) {
             (None, Some(marker)) => history.accept(*role, found.header, marker),
             (None, None) => unwritten.push(*role),
             (Some(why), _) => {
                 let frozen = Frozen {
-                    why: why.clone(),
-                    at: now,
                     revision: found.header.revision,
+                    ..Frozen::open(why.clone(), now)
                 };
                 history.reloaded(*role, frozen.revision);
                 history.freeze(*role, frozen);
@@ -292,14 +305,27 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    /// Everything was released at this revision and time.
+    /// Everything was released at this revision and time, by hand.
     fn released(revision: i64, second: i64, cluster: u64) -> Snapshot<Releases> {
+        released_freezes(revision, second, cluster, None)
+    }
+
+    fn released_freezes(
+        revision: i64,
+        second: i64,
+        cluster: u64,
+        freezes: Option<&str>,
+    ) -> Snapshot<Releases> {
         let header = Header {
             cluster: 7,
             revision: Revision(revision - 1),
         };
         let before = Header { cluster, ..header };
-        let release = Release::new(before, "me".to_owned(), at(second));
+        let freezes = freezes.map(|id| vec![id.to_owned()]);
+        let release = Release {
+            freezes,
+            ..Release::new(before, "me".to_owned(), at(second))
+        };
         let entry = Entry {
             value: release.to_json().into(),
             create_revision: Revision(1),
@@ -324,6 +350,7 @@ mod tests {
             why: "a test".to_owned(),
             at: at(100),
             revision: Revision(50),
+            id: "a".to_owned(),
         };
         let ends = |releases, now| super::ends(&releases, &frozen, at(now));
         assert_eq!(ends(released(50, 100, 7), 200), Ok(true));
@@ -334,6 +361,9 @@ mod tests {
             "another cluster"
         );
         assert!(ends(released(60, 99, 7), 200).is_err(), "a copy");
+        // Named by the command, whatever the clocks say.
+        let named = |id| ends(released_freezes(60, 1, 7, Some(id)), 200);
+        assert_eq!((named("a"), named("b")), (Ok(true), Ok(false)));
         // The clock was two hours ahead when the reset was detected.
         assert_eq!(ends(released(60, 60, 7), 61), Ok(true));
     }

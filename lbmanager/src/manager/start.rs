@@ -24,7 +24,7 @@ use super::checkpoint::Checkpoint;
 use super::resets;
 use super::statuses::{Remembered, statuses_in};
 use super::tree_mirror::{Watched, mirror_tree, ranges};
-use super::{Fleet, Launch, Manager, Releases, TURN, first, statuses, whole};
+use super::{CHECK_EVERY, Fleet, Launch, Manager, Releases, TURN, first, statuses, whole};
 use crate::history::History;
 use crate::identity::{Identity, Role};
 use crate::metrics::Metrics;
@@ -186,6 +186,8 @@ pub async fn start<S: Store>(mut parts: Parts<S>) -> Result<Option<Manager<S>>, 
         remembered: Some(known),
         checkpoint: Checkpoint::default(),
         save_at: Instant::now(),
+        check_at: Instant::now() + CHECK_EVERY,
+        held: BTreeSet::new(),
         malformed: Arc::default(),
         ignored: BTreeSet::new(),
         doubtful: Arc::default(),

@@ -124,6 +124,16 @@ async fn bytes(proxy: &Proxy, work: impl Future<Output = ()>) -> u64 {
 
 const IDLE: Duration = Duration::from_secs(4);
 
+/// Waits until the work of the start is done: statuses are still written after
+/// the first one is there. Keep-alives go on.
+async fn until_quiet(proxy: &Proxy) {
+    let quiet = wait::until("little is sent", Duration::from_secs(60), || async {
+        let sent = bytes(proxy, sleep(Duration::from_secs(2))).await;
+        if sent < 2_000 { Ok(()) } else { Err(sent) }
+    });
+    quiet.await.unwrap();
+}
+
 async fn of_an_aws_manager(size: Size) -> Cost {
     let etcd = Etcd::start().await.unwrap();
     fill(&etcd, size).await;
@@ -135,6 +145,7 @@ async fn of_an_aws_manager(size: Size) -> Cost {
     let start = bytes(&proxy, async {
         rig.run().await;
         rig.until_serving("web", &[A]).await;
+        until_quiet(&proxy).await;
     });
     let start = start.await;
     let idle = bytes(&proxy, async {
@@ -197,6 +208,7 @@ async fn of_an_ipvs_manager(size: Size) -> Cost {
     let start = bytes(&proxy, async {
         let running = ipvs_manager(&proxy.url(), &state).await;
         until_seen(&etcd, &running, "10.8.0.1:80").await;
+        until_quiet(&proxy).await;
         manager = Some(running);
     });
     let start = start.await;

@@ -34,6 +34,10 @@ pub struct Frozen {
     pub at: Timestamp,
     /// etcd's revision then: later changes belong to the new history.
     pub revision: Revision,
+    /// Tells this freeze from every other one. A release names the freezes that
+    /// it ends, so a copy of an older release ends none.
+    #[serde(default)]
+    pub id: String,
 }
 
 impl Marker {
@@ -77,6 +81,7 @@ impl Frozen {
             why,
             at,
             revision: Revision(i64::MAX),
+            id: format!("{:016x}", fastrand::u64(..)),
         }
     }
 

@@ -21,6 +21,10 @@ pub struct Release {
     pub by: String,
     /// When.
     pub at: Timestamp,
+    /// The freezes that it ends, by their IDs. Absent if it was written by
+    /// hand: then its time is compared with that of a freeze.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub freezes: Option<Vec<String>>,
 }
 
 impl Release {
@@ -31,6 +35,16 @@ impl Release {
             revision: before.revision,
             by,
             at,
+            freezes: None,
+        }
+    }
+
+    /// With the freezes that it ends.
+    #[must_use]
+    pub fn of_freezes(self, freezes: Vec<String>) -> Self {
+        Self {
+            freezes: Some(freezes),
+            ..self
         }
     }
 
