@@ -127,7 +127,7 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Waits until the work of the start is done: statuses are still written after
 /// the first one is there. Keep-alives go on.
 async fn until_quiet(proxy: &Proxy) {
-    let quiet = wait::until("little is sent", Duration::from_secs(60), || async {
+    let quiet = wait::until("little is sent", Duration::from_mins(1), || async {
         let sent = bytes(proxy, sleep(Duration::from_secs(2))).await;
         if sent < 2_000 { Ok(()) } else { Err(sent) }
     });
