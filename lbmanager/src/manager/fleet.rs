@@ -96,12 +96,6 @@ impl Fleet {
         self.running.keys().chain(whole)
     }
 
-    /// Whether it is managed.
-    pub fn has(&self, id: &BalancerId) -> bool {
-        let whole = self.whole.as_ref();
-        self.running.contains_key(id) || whole.is_some_and(|whole| whole.ids().contains(id))
-    }
-
     /// Tells every reconciler the newest state, and starts those that are
     /// missing: for load balancers with members, and for those that a record
     /// says something is left to do for.
